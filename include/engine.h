@@ -1,0 +1,63 @@
+/* engine.h - the running proxy, as the control plane sees it. All calls: control thread only. */
+#ifndef ENGINE_H
+#define ENGINE_H
+
+#include "table.h"
+
+struct engine;
+
+/* Defaults in engine_config_default; ranges are checked where CONF is parsed. */
+struct engine_config {
+	unsigned workers;              /* 0 = one per core allowed to us */
+	unsigned connections_max;      /* client connections a worker holds */
+	unsigned pool_max;             /* idle connections kept per target and worker */
+	unsigned head_timeout_ms;      /* from the first byte of a request to the end of its head: 408 */
+	unsigned idle_timeout_ms;      /* a connection between requests, before a service is known */
+	unsigned connect_timeout_ms;   /* to a target: 503 after another was tried */
+	unsigned response_timeout_ms;  /* from the request's last byte to the head of the answer: 504 */
+	unsigned pool_timeout_ms;      /* an idle connection to a target */
+	unsigned drain_timeout_ms;     /* engine_stop waits this long for requests in flight */
+	bool pin;                      /* worker i runs on the i-th allowed core alone */
+};
+
+void engine_config_default(struct engine_config *c);
+
+/* Starts the workers on an empty table. `slots` is the control plane's allocator of counter slots:
+ * the engine recycles what a table retired once no worker can see it. -errno; *why in one sentence. */
+int engine_start(struct engine **e, const struct engine_config *c, struct slots *slots,
+    const char **why);
+
+/*
+ * Opens what next needs and the served table has not (sockets). May fail: -EADDRINUSE,
+ * -EADDRNOTAVAIL, -EACCES, -EMFILE, ..., then *place is the index of the place that failed (SLOT_NONE: none)
+ * and nothing is left open. After success exactly one of engine_publish or engine_unprepare follows.
+ */
+int engine_prepare(struct engine *e, const struct table *next, uint32_t *place);
+void engine_unprepare(struct engine *e);
+/* Takes next. Returns when every worker serves it. Cannot fail. */
+void engine_publish(struct engine *e, struct table *next);
+const struct table *engine_table(const struct engine *e); /* the served one; borrowed */
+
+/* Frees tables that no worker can see any more. Called by publish too; cheap. */
+void engine_reclaim(struct engine *e);
+
+/* Sums over the workers; a slot never used counts 0. */
+uint64_t engine_requests(const struct engine *e, uint32_t slot);
+uint64_t engine_inflight(const struct engine *e, uint32_t slot);
+
+struct engine_stats {
+	unsigned workers;
+	uint64_t connections; /* of clients, open now */
+	uint64_t requests;    /* ever */
+	uint64_t tables;      /* alive: the served one and those still pinned */
+	uint64_t last_publish_us;
+};
+void engine_stats(const struct engine *e, struct engine_stats *s);
+const char *engine_features(const struct engine *e); /* one line: what the kernel gave */
+/* Prometheus text of the engine's own counters (counters.h). */
+void engine_metrics(const struct engine *e, struct text *out);
+
+/* Closes the listeners, lets requests in flight end (at most drain_timeout_ms), joins the workers. */
+void engine_stop(struct engine *e);
+
+#endif

@@ -1,0 +1,39 @@
+/* limits.h - every bound of the program, each with its reason. (System's: <limits.h>.) */
+#ifndef LATTICE_LIMITS_H
+#define LATTICE_LIMITS_H
+
+/* Lattice: "whole request header > 60K; more than 100 headers" (reference 2.5); ours answers 431. */
+#define HEAD_BYTES_MAX (60u * 1024)
+#define FIELDS_MAX 100u
+/* A trailer section is small by nature; the same bound as nginx's large header buffer. */
+#define TRAILER_BYTES_MAX (8u * 1024)
+/* A path match may hold 2,048 characters (contract 3); a host name 255 (RFC 1035). */
+#define PATH_MATCH_MAX 2048u
+#define HOST_MAX 255u
+/* Lattice: header name 1..100, value 1..200; ours allows what a line can carry. */
+#define HEADER_NAME_MAX 100u
+#define HEADER_VALUE_MAX 2048u
+/* Digits of a Content-Length or chunk size that fit 2^63 - 1 with room for sums. */
+#define BODY_BYTES_MAX ((uint64_t)1 << 62)
+
+/* Contract 3. */
+#define FORWARD_GROUPS_MAX 10u
+#define WEIGHT_MAX 999u
+#define WEIGHT_DEFAULT 100u
+#define PRIORITY_MAX 2000u
+#define IDLE_TIMEOUT_MAX 86400u
+#define IDLE_TIMEOUT_DEFAULT 60u
+
+/* Contract 2.8: attribute files; policies as in Lattice. */
+#define ATTRIBUTE_BYTES_MAX (64u * 1024)
+#define POLICY_BYTES_MAX (10u * 1024)
+#define ERRORS_KEPT 32u          /* refusals a directory remembers */
+#define SETTLE_MS 50u            /* contract 2.4: a removal waits this long for its file to be back */
+#define NAME_BYTES_MAX 255u      /* the kernel does not check it for FUSE */
+
+#define WORKERS_MAX 256u
+/* A counter slot per rule, target, ... in every worker: chunks keep their address when more come. */
+#define SLOT_CHUNK 4096u
+#define SLOT_CHUNKS_MAX 4096u
+
+#endif

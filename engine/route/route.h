@@ -1,0 +1,28 @@
+/* route.h - decisions: pure functions of a table, a message and a worker's own positions. */
+#ifndef ROUTE_H
+#define ROUTE_H
+
+#include "../http/msg.h"
+#include "table.h"
+
+/* A worker's own words for a counter slot. Single writer; others read `requests` relaxed. */
+struct slot {
+	uint64_t requests;
+	uint32_t turn;    /* position in an action's cycle or a group's round robin */
+	uint32_t edition; /* of the action that turn counts for */
+	uint32_t inflight;
+	uint32_t nidle;
+	void *idle; /* upstream.c: idle connections of a target */
+};
+
+/* The first rule that matches, the fallback otherwise. Never NULL. */
+const struct rule *match_rule(const struct listener *l, const struct msg *m);
+bool match_holds(const struct match *want, const struct msg *m);
+
+/* The next entry of a forward action by its exact cycle, passing over groups without a target.
+ * NULL: all weights are 0 or no group has a target. */
+const struct forward *balance_forward(const struct table *t, const struct action *a, struct slot *s);
+/* Round robin; not `avoid` when there is another (SLOT_NONE: none to avoid). NULL: the group is empty. */
+const struct target *balance_target(const struct group *g, struct slot *s, uint32_t avoid);
+
+#endif

@@ -1,0 +1,68 @@
+/* buf.h - the bytes between a receive and a send.
+ *
+ * A buffer has room in front of its data, so that a head can be rewritten, or a chunk framed, where it was
+ * received and sent from there: bytes are not copied between sockets. Two classes live in rings that the
+ * kernel picks from (an idle connection holds none); the third is plain heap, for what must be gathered.
+ *
+ * Kernel rings hand buffers out first in, first out, so a large one is always cold. Ours keeps few in the
+ * ring and the rest on a stack; when the ring runs dry it is kept fuller from then on.
+ */
+#ifndef BUF_H
+#define BUF_H
+
+#include "base.h"
+#include "list.h"
+#include "ring.h"
+
+enum buf_class { BUF_SMALL, BUF_BIG, BUF_HEAP };
+
+#define BUF_FRONT 512u /* H1_GROWTH_MAX and a chunk's size line fit */
+#define BUF_BEHIND 64u /* the end of a chunk, the last chunk and an empty trailer section */
+
+struct buf {
+	char *base; /* memory: BUF_FRONT, room, BUF_BEHIND */
+	uint32_t off, len; /* the data */
+	uint32_t room;
+	uint16_t id;
+	uint8_t class;
+	struct buf *next; /* on the stack, or in a queue of its holder */
+};
+
+struct buf_pool {
+	struct ring_buffers *ring;
+	struct buf *bufs; /* by id */
+	struct buf *stack;
+	uint32_t room;
+	uint32_t nbufs, max; /* made so far, at most */
+	uint32_t in_ring, want; /* how many the kernel has, and should have */
+	uint32_t held;
+	uint32_t ring_size;
+	enum buf_class class;
+	struct list starved; /* whoever was refused for want of a buffer; woken by the worker */
+};
+
+int buf_pool_init(struct buf_pool *p, struct ring *ring, enum buf_class class, uint32_t room, uint32_t max);
+void buf_pool_fini(struct buf_pool *p);
+/* The buffer of a completed receive, its data set. */
+struct buf *buf_taken(struct buf_pool *p, unsigned id, uint32_t len);
+/* Called when a receive was refused: keep the ring fuller. False: the pool is at its limit and all are in use. */
+bool buf_starved(struct buf_pool *p);
+/* Tops the ring up from the stack; once a turn. */
+void buf_refill(struct buf_pool *p);
+
+/* An empty buffer for an answer of our own or for bytes that must be kept. NULL: out of memory. */
+struct buf *buf_get(struct buf_pool *p);
+struct buf *buf_heap(uint32_t room);
+/* Gives a buffer of any class back. pools is indexed by class. */
+void buf_put(struct buf_pool *pools, struct buf *b);
+
+/* Adds b's data behind *in's, which may be NULL, in one buffer. Takes b, also on failure. -ENOMEM. */
+int buf_gather(struct buf_pool *pools, struct buf **in, struct buf *b);
+
+static inline char *
+buf_data(const struct buf *b)
+{
+	return b->base + b->off;
+}
+
+#endif

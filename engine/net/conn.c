@@ -1,0 +1,229 @@
+/* conn.c - receive, send, connect, close. */
+#include "conn.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+static void arm(struct conn *c, bool later);
+
+static void
+let_go(struct conn *c)
+{
+	if (c->receiving || c->sending || c->connecting)
+		return;
+	timer_stop(&c->net->wheel, &c->timer);
+	list_del(&c->starved);
+	if (c->fd >= 0)
+		ring_close(c->net->ring, c->fd);
+	c->fd = -1;
+	c->net->nopen--;
+	c->events->freed(c);
+}
+
+static void
+received(struct op *op, int result, uint32_t flags)
+{
+	struct conn *c = container_of(op, struct conn, recv_op);
+	struct buf *b = NULL;
+
+	c->receiving = false;
+	if (ring_has_buffer(flags))
+		b = buf_taken(&c->net->pools[c->recv_class], ring_buffer(flags), result > 0 ? (uint32_t)result : 0);
+	if (b != NULL && (result <= 0 || c->closing)) {
+		buf_put(c->net->pools, b);
+		b = NULL;
+	}
+	if (c->closing) {
+		let_go(c);
+	} else if (b != NULL) {
+		c->events->data(c, b);
+	} else if (result == -ENOBUFS) {
+		/* The big ones may all be with slow receivers: small ones keep everybody going. */
+		if (!buf_starved(&c->net->pools[c->recv_class]) && c->recv_class == BUF_BIG)
+			c->recv_class = BUF_SMALL;
+		list_append(&c->net->pools[c->recv_class].starved, &c->starved);
+	} else if (result == -EINTR || result == -EAGAIN) {
+		arm(c, false);
+	} else {
+		c->ended = true;
+		c->events->end(c, result);
+	}
+}
+
+static void
+sent(struct op *op, int result, uint32_t flags)
+{
+	struct conn *c = container_of(op, struct conn, send_op);
+
+	c->sending = false;
+	if (c->held != NULL)
+		buf_put(c->net->pools, c->held);
+	c->held = NULL;
+	if (c->closing)
+		let_go(c);
+	else if (result >= 0 && (uint32_t)result < c->send_len)
+		c->events->sent(c, -EPIPE); /* MSG_WAITALL gives less only when the connection broke */
+	else
+		c->events->sent(c, MIN(result, 0));
+}
+
+static void
+connected(struct op *op, int result, uint32_t flags)
+{
+	struct conn *c = container_of(op, struct conn, connect_op);
+
+	c->connecting = false;
+	if (c->closing)
+		let_go(c);
+	else
+		c->events->connected(c, result);
+}
+
+static void
+timed_out(struct timer *t)
+{
+	struct conn *c = container_of(t, struct conn, timer);
+
+	c->events->timeout(c);
+}
+
+void
+conn_init(struct conn *c, struct net *net, int fd, const struct conn_events *events)
+{
+	*c = (struct conn){.recv_op = {received}, .send_op = {sent}, .connect_op = {connected},
+	    .net = net, .events = events, .fd = fd};
+	timer_init(&c->timer, timed_out);
+	list_init(&c->starved);
+	net->nopen++;
+}
+
+void
+conn_connect(struct conn *c, const struct addr *a)
+{
+	assert(!c->connecting && !c->closing);
+	c->connecting = true;
+	ring_connect(c->net->ring, &c->connect_op, c->fd, &a->sa, addr_len(a));
+}
+
+static void
+arm(struct conn *c, bool later)
+{
+	c->receiving = true;
+	ring_recv(c->net->ring, &c->recv_op, c->fd, c->recv_class, later);
+}
+
+static void
+receive(struct conn *c, enum buf_class class, bool later)
+{
+	assert(!c->closing && class != BUF_HEAP);
+	if (c->receiving || c->ended || !list_empty(&c->starved))
+		return;
+	c->recv_class = (uint8_t)class;
+	arm(c, later);
+}
+
+void
+conn_recv(struct conn *c, enum buf_class class)
+{
+	receive(c, class, false);
+}
+
+void
+conn_await(struct conn *c, enum buf_class class)
+{
+	receive(c, class, true);
+}
+
+void
+conn_send(struct conn *c, const void *p, size_t n)
+{
+	assert(!c->sending && !c->closing && n > 0 && n < UINT32_MAX);
+	c->sending = true;
+	c->send_len = (uint32_t)n;
+	c->unsent = UINT32_MAX;
+	ring_send(c->net->ring, &c->send_op, c->fd, p, n);
+}
+
+void
+conn_hold(struct conn *c, struct buf *b)
+{
+	assert(c->sending && c->held == NULL);
+	c->held = b;
+}
+
+void
+conn_shutdown(struct conn *c)
+{
+	shutdown(c->fd, SHUT_WR);
+}
+
+void
+conn_reset(struct conn *c)
+{
+	struct linger now = {.l_onoff = 1};
+
+	setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+}
+
+void
+conn_close(struct conn *c)
+{
+	assert(!c->closing);
+	c->closing = true;
+	if (c->receiving)
+		ring_cancel(c->net->ring, &c->recv_op);
+	if (c->sending)
+		ring_cancel(c->net->ring, &c->send_op);
+	if (c->connecting)
+		ring_cancel(c->net->ring, &c->connect_op);
+	let_go(c);
+}
+
+void
+conn_close_now(struct conn *c)
+{
+	close(c->fd);
+	c->fd = -1;
+	conn_close(c);
+}
+
+void
+conn_deadline(struct conn *c, uint64_t in_ms)
+{
+	timer_set(&c->net->wheel, &c->timer, c->net->now_ms + in_ms);
+}
+
+void
+conn_no_deadline(struct conn *c)
+{
+	timer_stop(&c->net->wheel, &c->timer);
+}
+
+bool
+conn_progress(struct conn *c)
+{
+	int queued = 0;
+	uint32_t before = c->unsent;
+
+	if (ioctl(c->fd, SIOCOUTQ, &queued) != 0)
+		return false;
+	c->unsent = (uint32_t)queued;
+	/* The first look has nothing to compare with: give it one more period. */
+	return before == UINT32_MAX || c->unsent != before;
+}
+
+void
+conn_wake_starved(struct net *net)
+{
+	for (int class = BUF_SMALL; class <= BUF_BIG; class ++) {
+		struct buf_pool *p = &net->pools[class];
+
+		for (uint32_t n = p->in_ring; n > 0 && !list_empty(&p->starved); n--) {
+			struct conn *c = container_of(p->starved.next, struct conn, starved);
+
+			list_del(&c->starved);
+			arm(c, false);
+		}
+	}
+}

@@ -1,0 +1,290 @@
+/* answer.c - the second half of an exchange: the answer, to the client. */
+#include "exchange.h"
+
+#include "upstream.h"
+#include <errno.h>
+
+static void parse(struct exchange *ex);
+
+void
+answer_bad(struct exchange *ex)
+{
+	worker_count(ex->w, COUNTER_BAD_ANSWER);
+	exchange_fail(ex, 502);
+}
+
+static void
+count_answer(struct worker *w, unsigned status)
+{
+	worker_count(w, COUNTER_ANSWERS_2XX + (enum counter)(MIN(status, 599u) / 100 - 2));
+}
+
+/* Puts the n bytes of w->head in front of b's data and sends both. */
+static void
+send_head(struct exchange *ex, struct buf *b, size_t n)
+{
+	struct client *c = ex->client;
+
+	assert(b->off >= n);
+	b->off -= (uint32_t)n;
+	b->len += (uint32_t)n;
+	memcpy(buf_data(b), ex->w->head, n);
+	ex->to_client.sending = b;
+	ex->answered = true;
+	conn_deadline(&c->conn, ex->idle_ms);
+	conn_send(&c->conn, buf_data(b), b->len);
+}
+
+/* A 1xx: passed on, and the answer is still to come. */
+static void
+interim(struct exchange *ex, size_t head_len)
+{
+	struct h1_reply reply = {.close = false};
+	struct buf *b = ex->answer, *head;
+	size_t n;
+
+	b->off += (uint32_t)head_len;
+	b->len -= (uint32_t)head_len;
+	if (ex->minor == 0) {
+		parse(ex);
+		return;
+	}
+	n = h1_print_response(ex->w->head, &ex->w->msg, &reply);
+	head = buf_heap((uint32_t)n);
+	if (head == NULL) {
+		answer_bad(ex);
+		return;
+	}
+	head->off += (uint32_t)n;
+	ex->wait = WAIT_INTERIM;
+	send_head(ex, head, n);
+	ex->answered = false;
+}
+
+static void
+switch_protocol(struct exchange *ex, size_t head_len)
+{
+	struct h1_reply reply = {.request_id = {ex->id, ex->id_len}};
+	struct client *c = ex->client;
+	struct buf *b = ex->answer;
+	size_t n = h1_print_response(ex->w->head, &ex->w->msg, &reply);
+
+	worker_count(ex->w, COUNTER_TUNNELS);
+	ex->wait = WAIT_TUNNEL;
+	ex->active_ms = ex->w->net.now_ms;
+	ex->keep_alive = ex->up_keep = false;
+	relay_init(&ex->to_target, BODY_EOF, 0, false);
+	relay_init(&ex->to_client, BODY_EOF, 0, false);
+	b->off += (uint32_t)head_len;
+	b->len -= (uint32_t)head_len;
+	ex->answer = NULL;
+	send_head(ex, b, n);
+	b = c->in;
+	c->in = NULL;
+	if (b != NULL)
+		tunnel_data(ex, &ex->to_target, b, &ex->up->conn);
+	else
+		conn_recv(&c->conn, BUF_SMALL);
+}
+
+static void
+final(struct exchange *ex, size_t head_len)
+{
+	struct worker *w = ex->w;
+	struct msg *m = &w->msg;
+	struct buf *b = ex->answer, *rest;
+	bool framed = m->body != BODY_CHUNKED && m->body != BODY_EOF;
+	struct h1_reply reply = {.request_id = {ex->id, ex->id_len}, .chunked = !framed && ex->minor >= 1};
+	size_t n;
+	int rc;
+
+	if (w->stopping || !ex->to_target.done || (!framed && !reply.chunked))
+		ex->keep_alive = false;
+	reply.close = !ex->keep_alive;
+	reply.keep_alive = ex->keep_alive && ex->minor == 0;
+	ex->up_keep = m->keep_alive && m->body != BODY_EOF;
+	n = h1_print_response(w->head, m, &reply);
+	relay_init(&ex->to_client, m->body == BODY_NONE ? BODY_LENGTH : m->body, m->length, reply.chunked);
+	if (m->body == BODY_NONE)
+		ex->to_client.left = 0;
+	b->off += (uint32_t)head_len;
+	b->len -= (uint32_t)head_len;
+	rc = relay_feed(&ex->to_client, b, &rest);
+	if (rc != 0) {
+		answer_bad(ex);
+		return;
+	}
+	if (rest != NULL) {
+		/* More than the answer: what is it the answer to? */
+		buf_put(w->net.pools, rest);
+		ex->up_keep = false;
+	}
+	count_answer(w, m->status);
+	ex->answer = NULL;
+	ex->wait = WAIT_BODY;
+	send_head(ex, b, n);
+}
+
+static void
+parse(struct exchange *ex)
+{
+	struct worker *w = ex->w;
+	const struct fault *fault;
+	int n;
+
+	if (ex->answer == NULL || ex->answer->len == 0) {
+		if (ex->up->conn.ended)
+			answer_bad(ex);
+		else
+			conn_recv(&ex->up->conn, BUF_BIG);
+		return;
+	}
+	n = h1_parse_response(&w->msg, buf_data(ex->answer), ex->answer->len, &ex->scanned, ex->method, &fault);
+	if (n < 0 || (n == 0 && ex->up->conn.ended)) {
+		answer_bad(ex);
+		return;
+	}
+	if (n == 0) {
+		conn_recv(&ex->up->conn, BUF_BIG);
+		return;
+	}
+	ex->scanned = 0;
+	if (w->msg.status == 101) {
+		if (ex->upgrade && w->msg.upgrade && ex->to_target.done && !ex->up->conn.sending)
+			switch_protocol(ex, (size_t)n);
+		else
+			answer_bad(ex);
+	} else if (w->msg.status < 200) {
+		interim(ex, (size_t)n);
+	} else {
+		final(ex, (size_t)n);
+	}
+}
+
+/* Sends what the relay has, or gets it more, or is done. */
+static void
+answer_more(struct exchange *ex)
+{
+	struct relay *r = &ex->to_client;
+	struct conn *client = &ex->client->conn;
+
+	if (r->sending == NULL && r->after != NULL) {
+		r->sending = r->after;
+		r->after = NULL;
+	}
+	if (r->sending != NULL) {
+		conn_deadline(client, ex->idle_ms);
+		conn_send(client, buf_data(r->sending), r->sending->len);
+	} else if (r->done) {
+		exchange_finish(ex);
+	} else if (ex->up->conn.ended) {
+		answer_end(ex, 0);
+	} else {
+		conn_deadline(&ex->up->conn, ex->idle_ms);
+		conn_recv(&ex->up->conn, BUF_BIG);
+	}
+}
+
+static void
+target_body(struct exchange *ex, struct buf *b)
+{
+	struct relay *r = &ex->to_client;
+	struct buf *rest;
+	int rc = relay_feed(r, b, &rest);
+
+	if (rc != 0) {
+		buf_put(ex->w->net.pools, b);
+		answer_bad(ex);
+		return;
+	}
+	if (rest != NULL) {
+		buf_put(ex->w->net.pools, rest);
+		ex->up_keep = false;
+	}
+	if (b->len > 0)
+		r->sending = b;
+	else
+		buf_put(ex->w->net.pools, b);
+	answer_more(ex);
+}
+
+void
+answer_data(struct exchange *ex, struct buf *b)
+{
+	if (ex->wait == WAIT_TUNNEL) {
+		tunnel_data(ex, &ex->to_client, b, &ex->client->conn);
+	} else if (ex->wait == WAIT_BODY && (ex->to_client.done || ex->to_client.sending != NULL)) {
+		/* Behind the end of the answer. */
+		buf_put(ex->w->net.pools, b);
+		ex->up_keep = false;
+	} else if (ex->wait == WAIT_BODY) {
+		target_body(ex, b);
+	} else {
+		exchange_forget(ex);
+		if (buf_gather(ex->w->net.pools, &ex->answer, b) != 0)
+			answer_bad(ex);
+		else if (ex->wait == WAIT_ANSWER)
+			parse(ex);
+	}
+}
+
+/* The target has closed, and there is no whole head. */
+void
+answer_ended(struct exchange *ex)
+{
+	if (ex->answer == NULL && request_replayable(ex))
+		request_replay(ex);
+	else
+		answer_bad(ex);
+}
+
+void
+answer_end(struct exchange *ex, int error)
+{
+	switch (ex->wait) {
+	case WAIT_TUNNEL:
+		if (error == 0)
+			tunnel_end(ex, &ex->up->conn, &ex->client->conn);
+		else
+			exchange_break(ex);
+		break;
+	case WAIT_ANSWER:
+		/* Otherwise the completion of the send comes back to it: it may use the request still. */
+		if (!ex->up->conn.sending)
+			answer_ended(ex);
+		break;
+	case WAIT_BODY:
+		if (ex->to_client.done || ex->to_client.sending != NULL)
+			break; /* answer_more comes back to it */
+		if (error != 0 || relay_end(&ex->to_client) != 0)
+			answer_bad(ex);
+		else
+			answer_more(ex);
+		break;
+	default:
+		break; /* parse sees it after the interim answer */
+	}
+}
+
+void
+answer_sent(struct exchange *ex, int error)
+{
+	exchange_drop(ex, &ex->to_client.sending);
+	if (error != 0) {
+		worker_count(ex->w, COUNTER_CLIENT_GONE);
+		client_close(ex->client);
+		return;
+	}
+	switch (ex->wait) {
+	case WAIT_INTERIM:
+		ex->wait = WAIT_ANSWER;
+		parse(ex);
+		break;
+	case WAIT_TUNNEL:
+		tunnel_sent(ex, &ex->to_client, &ex->up->conn, &ex->client->conn);
+		break;
+	default:
+		answer_more(ex);
+		break;
+	}
+}

@@ -1,0 +1,169 @@
+/* request.c - the first half of an exchange: the request, to the target. */
+#include "exchange.h"
+
+#include "upstream.h"
+#include <errno.h>
+
+void
+request_connected(struct exchange *ex)
+{
+	struct conn *up = &ex->up->conn;
+
+	ex->wait = WAIT_ANSWER;
+	conn_deadline(up, ex->whole ? ex->w->config->response_timeout_ms : ex->idle_ms);
+	conn_send(up, buf_data(ex->request), ex->request->len);
+	conn_await(up, BUF_BIG);
+}
+
+void
+request_unreachable(struct exchange *ex, int error)
+{
+	worker_count(ex->w, COUNTER_CONNECT_FAILED);
+	if (ex->tries++ == 0 && error != -EMFILE && error != -ENFILE && exchange_pick_another(ex)) {
+		worker_count(ex->w, COUNTER_RETRIES);
+		ex->wait = WAIT_CONNECT;
+		upstream_take(ex, false);
+		return;
+	}
+	exchange_fail(ex, 503);
+}
+
+/* May the request be sent once more if the connection turns out to be dead? */
+bool
+request_replayable(const struct exchange *ex)
+{
+	return ex->table != NULL && ex->whole && ex->up->reused && ex->tries == 0 &&
+	    method_is_idempotent(ex->method);
+}
+
+/* The pooled connection was closed under the request before a byte of an answer. */
+void
+request_replay(struct exchange *ex)
+{
+	worker_count(ex->w, COUNTER_RETRIES);
+	ex->tries++;
+	upstream_give(ex, false);
+	ex->wait = WAIT_CONNECT;
+	if (exchange_pick_another(ex))
+		upstream_take(ex, false);
+	else
+		upstream_take(ex, true);
+}
+
+static void
+request_done(struct exchange *ex)
+{
+	struct client *c = ex->client;
+
+	conn_deadline(&ex->up->conn, ex->w->config->response_timeout_ms);
+	/* The next request's receive: it also tells of a client that resets. */
+	if (ex->keep_alive && c->in == NULL)
+		conn_await(&c->conn, BUF_SMALL);
+}
+
+/* Sends what the relay has, or gets it more. */
+static void
+request_more(struct exchange *ex)
+{
+	struct relay *r = &ex->to_target;
+	struct client *c = ex->client;
+
+	if (r->sending == NULL && r->after != NULL) {
+		r->sending = r->after;
+		r->after = NULL;
+	}
+	if (r->sending != NULL) {
+		conn_deadline(&ex->up->conn, ex->idle_ms);
+		conn_send(&ex->up->conn, buf_data(r->sending), r->sending->len);
+	} else if (r->done) {
+		request_done(ex);
+	} else if (c->conn.ended) {
+		client_close(c);
+	} else {
+		conn_deadline(&c->conn, ex->idle_ms);
+		conn_recv(&c->conn, relay_class(r, ex->w->net.pools[BUF_SMALL].room));
+	}
+}
+
+void
+request_sent(struct exchange *ex, int error)
+{
+	struct relay *r = &ex->to_target;
+
+	exchange_drop(ex, &r->sending);
+	if (ex->wait == WAIT_TUNNEL) {
+		if (error != 0)
+			exchange_break(ex);
+		else
+			tunnel_sent(ex, r, &ex->client->conn, &ex->up->conn);
+		return;
+	}
+	if (ex->up->conn.ended && ex->wait == WAIT_ANSWER) {
+		answer_ended(ex);
+		return;
+	}
+	if (error != 0) {
+		/* The target may have answered before it closed: the receive will tell. */
+		if (!r->done)
+			ex->client->unread = true;
+		r->done = true;
+		ex->keep_alive = ex->keep_alive && !ex->client->unread;
+		ex->up_keep = false;
+		return;
+	}
+	if (!request_replayable(ex))
+		exchange_forget(ex);
+	request_more(ex);
+}
+
+static void
+client_body(struct exchange *ex, struct buf *b)
+{
+	struct relay *r = &ex->to_target;
+	struct client *c = ex->client;
+	struct buf *rest;
+	int rc = relay_feed(r, b, &rest);
+
+	if (rc != 0) {
+		buf_put(ex->w->net.pools, b);
+		worker_count(ex->w, COUNTER_BAD_REQUEST);
+		ex->keep_alive = false;
+		exchange_fail(ex, rc == -EBADMSG ? 400 : 503);
+		return;
+	}
+	c->in = rest;
+	if (b->len > 0)
+		r->sending = b;
+	else
+		buf_put(ex->w->net.pools, b);
+	request_more(ex);
+}
+
+void
+request_data(struct exchange *ex, struct buf *b)
+{
+	struct client *c = ex->client;
+
+	if (ex->wait == WAIT_TUNNEL)
+		tunnel_data(ex, &ex->to_target, b, &ex->up->conn);
+	else if (!ex->to_target.done)
+		client_body(ex, b);
+	else if (buf_gather(ex->w->net.pools, &c->in, b) != 0)
+		client_close(c);
+}
+
+void
+request_end(struct exchange *ex, int error)
+{
+	struct client *c = ex->client;
+
+	if (ex->wait == WAIT_TUNNEL && error == 0) {
+		tunnel_end(ex, &c->conn, &ex->up->conn);
+		return;
+	}
+	/* A client that has sent all it has to may close its half and wait. */
+	if (error == 0 && ex->to_target.done)
+		return;
+	worker_count(ex->w, COUNTER_CLIENT_GONE);
+	client_close(c);
+}

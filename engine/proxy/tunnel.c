@@ -1,0 +1,48 @@
+/* tunnel.c - after an upgrade: bytes both ways, until both sides have ended. */
+#include "exchange.h"
+
+#include "upstream.h"
+#include <errno.h>
+
+void
+tunnel_data(struct exchange *ex, struct relay *r, struct buf *b, struct conn *to)
+{
+	struct buf *rest;
+
+	ex->active_ms = ex->w->net.now_ms;
+	if (to->sending) {
+		/* The switch itself is still being sent: there is at most one buffer to keep. */
+		assert(r->after == NULL);
+		r->after = b;
+		return;
+	}
+	relay_feed(r, b, &rest);
+	r->sending = b;
+	conn_send(to, buf_data(b), b->len);
+}
+
+/* One side has ended: the other is told once all was sent to it; both: the tunnel is over. */
+void
+tunnel_end(struct exchange *ex, struct conn *from, struct conn *to)
+{
+	if (to->sending)
+		return;
+	conn_shutdown(to);
+	if (to->ended && !from->sending)
+		client_close(ex->client);
+}
+
+void
+tunnel_sent(struct exchange *ex, struct relay *r, struct conn *from, struct conn *to)
+{
+	struct buf *b = r->after;
+
+	ex->active_ms = ex->w->net.now_ms;
+	r->after = NULL;
+	if (b != NULL)
+		tunnel_data(ex, r, b, to);
+	else if (from->ended)
+		tunnel_end(ex, from, to);
+	else
+		conn_recv(from, relay_class(r, 0));
+}

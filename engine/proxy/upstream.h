@@ -1,0 +1,27 @@
+/* upstream.h - connections to targets: opened, kept idle per target, taken again. */
+#ifndef UPSTREAM_H
+#define UPSTREAM_H
+
+#include "exchange.h"
+
+struct upstream {
+	struct conn conn;
+	struct worker *w;
+	struct exchange *ex; /* NULL: idle */
+	struct upstream *prev, *next; /* idle list of its target, or free list */
+	struct list idle;             /* the worker's, longest idle first */
+	uint32_t target; /* slot */
+	bool reused;
+};
+
+/* Gives ex a connection to ex->addr: an idle one at once (request_connected runs before this returns), or a new
+ * one. Failure ends in request_unreachable. */
+void upstream_take(struct exchange *ex, bool fresh);
+/* The exchange is over: keep the connection for the next one, or close it. ex->up is NULL after. */
+void upstream_give(struct exchange *ex, bool keep);
+/* No exchange will use this target again: close its idle connections, keep none from now on. */
+void upstream_retire(struct worker *w, uint32_t slot);
+/* Frees the descriptor of one idle connection of any target; false when there is none. */
+bool upstream_shed(struct worker *w);
+
+#endif

@@ -1,0 +1,332 @@
+/* worker.c - the thread: its loop, the tables it has seen, its listeners. */
+#include "worker.h"
+
+#include "client.h"
+#include "upstream.h"
+#include <errno.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+
+#define RING_ENTRIES 4096u
+#define SMALL_ROOM 2048u
+#define SMALL_MAX 16384u
+#define BIG_ROOM (64u * 1024)
+#define BIG_MAX 512u
+#define TICK_MS 100u
+
+/* ------------------------------------------------------------------ tables */
+
+struct table_ref *
+worker_pin(struct worker *w)
+{
+	w->current->pins++;
+	return w->current;
+}
+
+/* Tells the control thread which tables this worker may still look at. */
+static void
+forget_tables(struct worker *w)
+{
+	struct table_ref *first = container_of(w->tables.next, struct table_ref, link);
+
+	while (first != w->current && first->pins == 0) {
+		list_del(&first->link);
+		free(first);
+		first = container_of(w->tables.next, struct table_ref, link);
+	}
+	atomic_store_explicit(&w->oldest, table_generation(first->table), memory_order_release);
+}
+
+void
+worker_unpin(struct worker *w, struct table_ref *ref)
+{
+	assert(ref->pins > 0);
+	if (--ref->pins == 0 && ref != w->current)
+		forget_tables(w);
+}
+
+/* ------------------------------------------------------------------ listeners */
+
+static bool
+is_full(const struct worker *w)
+{
+	return atomic_load_explicit(&w->nclients, memory_order_relaxed) >= w->config->connections_max;
+}
+
+static void
+pause_accepting(struct worker *w)
+{
+	w->paused = true;
+	list_each (it, &w->listeners)
+		listen_pause(container_of(it, struct listen, link));
+	timer_set(&w->net.wheel, &w->tick, w->net.now_ms + TICK_MS);
+}
+
+static void
+resume_accepting(struct worker *w)
+{
+	w->paused = false;
+	list_each (it, &w->listeners)
+		listen_resume(container_of(it, struct listen, link));
+}
+
+static void
+on_accepted(struct listen *l, int fd)
+{
+	struct worker *w = container_of(l->net, struct worker, net);
+
+	if (fd < 0) {
+		worker_count(w, COUNTER_ACCEPT_FAILED);
+		/* No descriptor for one more: an idle connection to a target is worth less. */
+		if (fd == -EMFILE || fd == -ENFILE)
+			upstream_shed(w);
+		pause_accepting(w);
+		return;
+	}
+	client_accepted(w, fd, l->place, l->serial);
+	if (is_full(w) && !w->paused) {
+		worker_count(w, COUNTER_CONNECTIONS_FULL);
+		pause_accepting(w);
+	}
+}
+
+void
+worker_client_gone(struct worker *w)
+{
+	if (w->paused && !w->stopping && !is_full(w))
+		resume_accepting(w);
+}
+
+static void
+on_tick(struct timer *t)
+{
+	struct worker *w = container_of(t, struct worker, tick);
+
+	if (w->paused && !w->stopping && !is_full(w))
+		resume_accepting(w);
+	if (w->paused || w->stopping)
+		timer_set(&w->net.wheel, t, w->net.now_ms + TICK_MS);
+}
+
+static void
+open_listener(struct worker *w, const struct opening *o)
+{
+	struct listen *l = calloc(1, sizeof(*l));
+	int fd = o->fds[w->index];
+
+	assert(l != NULL);
+	l->place = o->place;
+	l->serial = o->serial;
+	list_append(&w->listeners, &l->link);
+	listen_open(l, &w->net, fd, on_accepted);
+	if (w->paused)
+		listen_pause(l);
+}
+
+static void
+close_listeners(struct worker *w, const struct table *t)
+{
+	list_each_safe (it, &w->listeners) {
+		struct listen *l = container_of(it, struct listen, link);
+		const struct place *p = t != NULL ? table_place(t, l->place) : NULL;
+
+		if (p != NULL && p->serial == l->serial)
+			continue;
+		list_del(&l->link);
+		listen_close(l);
+	}
+}
+
+/* ------------------------------------------------------------------ messages of the control thread */
+
+static void
+adopt(struct worker *w, const struct publication *p)
+{
+	struct table_ref *ref = calloc(1, sizeof(*ref));
+	const uint32_t *retired;
+	uint32_t n;
+
+	assert(ref != NULL);
+	ref->table = p->table;
+	list_append(&w->tables, &ref->link);
+	w->current = ref;
+	forget_tables(w);
+	if (p->places_changed)
+		close_listeners(w, p->table);
+	for (uint32_t i = 0; i < p->nopenings; i++)
+		open_listener(w, &p->openings[i]);
+	retired = table_retired(p->table, &n);
+	for (uint32_t i = 0; i < n; i++)
+		upstream_retire(w, retired[i]);
+	engine_acknowledge(w->engine);
+}
+
+static void
+begin_stop(struct worker *w)
+{
+	w->stopping = true;
+	w->stop_ms = w->net.now_ms + w->config->drain_timeout_ms;
+	close_listeners(w, NULL);
+	list_each_safe (it, &w->clients) {
+		struct client *c = container_of(it, struct client, link);
+
+		if (c->state == CLIENT_HEAD && c->in == NULL && !c->conn.closing)
+			client_close(c);
+	}
+	timer_set(&w->net.wheel, &w->tick, w->net.now_ms + TICK_MS);
+}
+
+static void
+on_wake(struct op *op, int result, uint32_t flags)
+{
+	struct worker *w = container_of(op, struct worker, wake_op);
+	const struct publication *p = engine_publication(w->engine);
+
+	if (p != NULL && (w->current == NULL || w->current->table != p->table))
+		adopt(w, p);
+	if (engine_stopping(w->engine) && !w->stopping)
+		begin_stop(w);
+	ring_read(w->net.ring, &w->wake_op, w->wake_fd, &w->wake_value, sizeof(w->wake_value));
+}
+
+void
+worker_wake(struct worker *w)
+{
+	uint64_t one = 1;
+
+	/* It can only fail when the counter is full, and then the worker is awake. */
+	if (write(w->wake_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+/* ------------------------------------------------------------------ the loop */
+
+static bool
+is_over(struct worker *w)
+{
+	return w->stopping && (list_empty(&w->clients) || w->net.now_ms >= w->stop_ms);
+}
+
+static void
+loop(struct worker *w)
+{
+	struct net *net = &w->net;
+
+	while (!is_over(w)) {
+		ring_turn(net->ring, wheel_wait(&net->wheel, net->now_ms));
+		net->now_ms = clock_ms();
+		wheel_run(&net->wheel, net->now_ms);
+		buf_refill(&net->pools[BUF_SMALL]);
+		buf_refill(&net->pools[BUF_BIG]);
+		conn_wake_starved(net);
+	}
+}
+
+static void
+close_all(struct worker *w)
+{
+	list_each_safe (it, &w->clients) {
+		struct client *c = container_of(it, struct client, link);
+
+		if (!c->conn.closing)
+			client_close(c);
+	}
+	while (upstream_shed(w))
+		;
+	/* The completions of what was cancelled: a few turns are plenty, the ring's end takes the rest. */
+	for (int i = 0; i < 100 && w->net.nopen > 0; i++)
+		ring_turn(w->net.ring, 10);
+}
+
+static int
+begin(struct worker *w)
+{
+	struct net *net = &w->net;
+	int rc;
+
+	if (w->cpu >= 0) {
+		cpu_set_t set;
+
+		CPU_ZERO(&set);
+		CPU_SET(w->cpu, &set);
+		sched_setaffinity(0, sizeof(set), &set); /* a wish */
+	}
+	if (getrandom(w->random, sizeof(w->random), 0) != sizeof(w->random))
+		return -errno;
+	rc = ring_new(&net->ring, RING_ENTRIES, engine_ring_features(w->engine));
+	if (rc != 0)
+		return rc;
+	rc = buf_pool_init(&net->pools[BUF_SMALL], net->ring, BUF_SMALL, SMALL_ROOM, SMALL_MAX);
+	if (rc == 0)
+		rc = buf_pool_init(&net->pools[BUF_BIG], net->ring, BUF_BIG, BIG_ROOM, BIG_MAX);
+	if (rc != 0)
+		return rc;
+	net->now_ms = clock_ms();
+	wheel_init(&net->wheel, net->now_ms);
+	timer_init(&w->tick, on_tick);
+	w->wake_op.done = on_wake;
+	ring_read(net->ring, &w->wake_op, w->wake_fd, &w->wake_value, sizeof(w->wake_value));
+	return 0;
+}
+
+#define FREE_LIST(list, next)                                                                                 \
+	while (list != NULL) {                                                                                \
+		void *p_ = list;                                                                              \
+		list = list->next;                                                                            \
+		free(p_);                                                                                     \
+	}
+
+static void
+end(struct worker *w)
+{
+	if (w->net.ring != NULL)
+		ring_free(w->net.ring);
+	FREE_LIST(w->free_clients, free_next);
+	FREE_LIST(w->free_upstreams, next);
+	FREE_LIST(w->free_exchanges, next);
+	while (!list_empty(&w->tables)) {
+		struct table_ref *ref = container_of(w->tables.next, struct table_ref, link);
+
+		list_del(&ref->link);
+		free(ref);
+	}
+	buf_pool_fini(&w->net.pools[BUF_SMALL]);
+	buf_pool_fini(&w->net.pools[BUF_BIG]);
+}
+
+static void *
+run(void *arg)
+{
+	struct worker *w = arg;
+	int rc = begin(w);
+
+	atomic_store(&w->failed, rc != 0 ? rc : 1);
+	engine_acknowledge(w->engine);
+	if (rc == 0) {
+		loop(w);
+		close_all(w);
+	}
+	end(w);
+	return NULL;
+}
+
+int
+worker_start(struct worker *w)
+{
+	int rc;
+
+	list_init(&w->tables);
+	list_init(&w->listeners);
+	list_init(&w->clients);
+	list_init(&w->idle);
+	w->wake_fd = eventfd(0, EFD_CLOEXEC);
+	if (w->wake_fd < 0)
+		return -errno;
+	rc = pthread_create(&w->thread, NULL, run, w);
+	if (rc != 0) {
+		close(w->wake_fd);
+		return -rc;
+	}
+	return 0;
+}

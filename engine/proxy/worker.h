@@ -1,0 +1,119 @@
+/* worker.h - one thread of the proxy and all that belongs to it. Nothing here is shared but what says so. */
+#ifndef WORKER_H
+#define WORKER_H
+
+#include "../http/h1.h"
+#include "../net/listen.h"
+#include "../route/route.h"
+#include "clock.h"
+#include "counters.h"
+#include "engine.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define REQUEST_ID_MAX 512u /* reference 4.3: a client's longer one is cut */
+
+/* A table this worker has seen; it lives until no exchange of this worker can come back to it. */
+struct table_ref {
+	struct list link;
+	const struct table *table;
+	uint32_t pins;
+};
+
+/* What the control thread hands to the workers; valid until every worker has adopted it. */
+struct opening {
+	uint32_t place, serial;
+	int *fds; /* one a worker; taken by it */
+};
+
+struct publication {
+	const struct table *table;
+	uint32_t nopenings;
+	struct opening *openings;
+	bool places_changed;
+};
+
+struct worker {
+	struct engine *engine;
+	unsigned index;
+	int cpu; /* -1: not pinned */
+	pthread_t thread;
+	const struct engine_config *config;
+	struct net net;
+
+	/* shared: written here, read by the control thread */
+	_Atomic uint64_t oldest;  /* of the oldest table still pinned */
+	_Atomic uint64_t nclients;
+	_Atomic int failed; /* -errno of the start, 1 once it runs */
+	_Atomic uint64_t counters[COUNTER_COUNT]; /* relaxed, single writer */
+	struct slot *_Atomic slots[SLOT_CHUNKS_MAX]; /* made by the control thread before a table needs them */
+
+	struct list tables;
+	struct table_ref *current;
+	struct list listeners;
+	struct list clients;
+	struct list idle; /* connections to targets, longest idle first */
+	bool paused; /* no accepting: at the limit, or out of descriptors */
+	bool stopping;
+	uint64_t stop_ms;
+	struct timer tick;
+
+	int wake_fd;
+	struct op wake_op;
+	uint64_t wake_value;
+
+	/* the memory of closed connections and ended exchanges, most recently used first */
+	struct client *free_clients;
+	struct upstream *free_upstreams;
+	struct exchange *free_exchanges;
+
+	uint64_t random[2];
+	struct msg msg; /* scratch of the message at hand */
+	char head[HEAD_BYTES_MAX + 4096];
+} __attribute__((aligned(64))); /* no cache line belongs to two workers */
+
+int worker_start(struct worker *w); /* the thread then sets `failed` and acknowledges */
+void worker_wake(struct worker *w); /* any thread */
+
+static inline void
+worker_count(struct worker *w, enum counter id)
+{
+	atomic_store_explicit(&w->counters[id],
+	    atomic_load_explicit(&w->counters[id], memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+static inline void
+worker_count_bytes(struct worker *w, enum counter id, uint64_t n)
+{
+	atomic_store_explicit(&w->counters[id],
+	    atomic_load_explicit(&w->counters[id], memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static inline struct slot *
+worker_slot(struct worker *w, uint32_t slot)
+{
+	return &atomic_load_explicit(&w->slots[slot / SLOT_CHUNK], memory_order_relaxed)[slot % SLOT_CHUNK];
+}
+
+/* A request was routed through this slot. The control thread reads the count while we write it. */
+static inline void
+slot_count(struct slot *s)
+{
+	__atomic_store_n(&s->requests, s->requests + 1, __ATOMIC_RELAXED);
+}
+
+/* The served table, kept until worker_unpin. */
+struct table_ref *worker_pin(struct worker *w);
+void worker_unpin(struct worker *w, struct table_ref *ref);
+
+/* A client connection is gone: there may be room to accept again. */
+void worker_client_gone(struct worker *w);
+
+/* engine.c: what the control thread published last. */
+const struct publication *engine_publication(struct engine *e);
+bool engine_stopping(struct engine *e);
+const struct ring_features *engine_ring_features(struct engine *e);
+void engine_acknowledge(struct engine *e); /* wakes the control thread that waits in publish */
+
+#endif

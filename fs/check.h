@@ -1,0 +1,55 @@
+/* check.h - what only the whole shows: references, duplicates, clashes of names. */
+#ifndef CHECK_H
+#define CHECK_H
+
+#include "object.h"
+
+/* An address on which a network's services are offered, through one of its VPCs. */
+struct reach {
+	uint32_t vpc; /* namespace number */
+	struct addr addr;
+	struct entry *network;
+};
+
+/* A name that a service answers to; line 0 when it is generated. */
+struct want {
+	struct str name;
+	unsigned line, column;
+};
+
+/* A service to be compiled. */
+struct job {
+	struct entry *entry;
+	struct entry **networks; /* in which it is, sorted by name */
+	uint32_t nnetworks;
+	struct want *wants;
+	uint32_t nwants;
+};
+
+struct check {
+	struct edit *e;
+	struct model *m;
+	const struct table *served; /* may be NULL */
+	struct arena arena;
+	struct reach *reaches;
+	uint32_t nreaches, reaches_size;
+	struct job *jobs;
+	uint32_t njobs, jobs_size;
+	struct map claims; /* scope and name: the entry that has it */
+};
+
+/* Looks at every dirty entry: fills its `found`, the `wrong` of its nodes, and jobs for the services. */
+void check_run(struct check *c, struct edit *e, const struct table *served);
+void check_reaches(struct check *c); /* the part of it that model_explain_place needs */
+void check_fini(struct check *c);
+
+/* All that is required is there, and none of it wrong. */
+bool node_is_complete(const struct node *n);
+/* The value of a one-value attribute or its default; n has none of its texts wrong. */
+uint32_t node_number(const struct node *n, uint32_t index, uint32_t preset);
+/* Orders by family, IPv4 first, then address, then port. */
+int addr_compare(const struct addr *a, const struct addr *b);
+/* A target's address, its port filled in. */
+struct addr target_addr(const struct node *target);
+
+#endif

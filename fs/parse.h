@@ -1,0 +1,60 @@
+/* parse.h - the text of an attribute or target file as a value, or why it is none. */
+#ifndef PARSE_H
+#define PARSE_H
+
+#include "list.h"
+#include "model.h"
+
+struct node;
+struct entry;
+
+/* A name in a text that stands for another object. */
+struct reference {
+	enum kind kind;
+	struct str name;
+	uint32_t weight; /* of a forward */
+	unsigned line, column;
+	/* the model's, while the value is in force */
+	struct list link; /* among the uses of entry */
+	struct entry *entry;
+	struct node *by;
+};
+
+struct named_line {
+	struct str name; /* lower case */
+	unsigned line, column;
+};
+
+/* What a text says. Which fields count follows from the type of its attribute. */
+struct value {
+	struct arena arena;		   /* all below lives in it */
+	const struct attribute *attribute; /* NULL: an association */
+	struct str text;		   /* as it was written, for quoting */
+	unsigned line, column;		   /* of the value; of the first line with one */
+	uint64_t stamp;			   /* the edit that set it */
+	struct diag *bad;		   /* why the text is wrong, then nothing else is set (EDIT_BROKEN) */
+	uint32_t number;		   /* NUMBER; ENUM: which word */
+	uint32_t nnames;		   /* NAMES */
+	struct named_line *names;
+	uint32_t naddrs; /* ADDRESSES; TARGET: one, its port 0 when none is written */
+	struct addr *addrs;
+	struct match match;
+	struct {
+		enum action_kind kind;
+		uint16_t status;
+	} action;
+	uint32_t nrefs; /* ACTION: the forwards; REFERENCE and associations: one */
+	struct reference *refs;
+};
+
+struct value *value_new(const struct attribute *a, struct str text);
+void value_free(struct value *v);
+
+/*
+ * Judges text as model_judge does. With VERDICT_GOOD *v is the value, the caller's to free, or NULL: the
+ * attribute is unset. Otherwise *v is NULL.
+ */
+enum verdict parse_value(const struct attribute *a, const char *path, struct str text, bool final,
+    struct value **v, struct diag *d);
+
+#endif

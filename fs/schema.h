@@ -1,0 +1,104 @@
+/* schema.h - the table of kinds and attributes: places, types, ranges, defaults. Everything walks it. */
+#ifndef SCHEMA_H
+#define SCHEMA_H
+
+#include "diag.h"
+
+enum kind { KIND_ROOT, KIND_VPC, KIND_NETWORK, KIND_SERVICE, KIND_LISTENER, KIND_RULE, KIND_GROUP, KINDS };
+
+/* What a path of the tree is, by its spelling alone. */
+enum sort {
+	SORT_INERT,	  /* stored, never compiled: working files, everything below a dot */
+	SORT_ROOT,	  /* "" */
+	SORT_COLLECTION,  /* vpcs, services, services/S/listeners, networks/N/vpcs, target-groups/G/targets...
+			   */
+	SORT_OBJECT,	  /* a directory that is a VPC, service, rule... */
+	SORT_ATTRIBUTE,	  /* a file of the schema in an object */
+	SORT_TARGET,	  /* target-groups/G/targets/NAME that parses as a target */
+	SORT_ASSOCIATION, /* networks/N/services/NAME or networks/N/vpcs/NAME: a symbolic link */
+	SORT_VIRTUAL,	  /* reserved dot names: .status .errors, and .table .hold .metrics at the root */
+};
+
+enum attribute_type {
+	TYPE_NUMBER,
+	TYPE_ENUM,
+	TYPE_NAMES /* domains, a line each */,
+	TYPE_ADDRESSES /* a line each */,
+	TYPE_NETNS,
+	TYPE_REFERENCE /* name of a VPC */,
+	TYPE_MATCH,
+	TYPE_ACTION,
+	TYPE_INI /* health-check */,
+	TYPE_PEM,
+	TYPE_POLICY,
+	TYPE_TARGET,
+};
+
+struct attribute {
+	enum kind kind;	  /* the object it belongs to */
+	const char *name; /* of its file */
+	enum attribute_type type;
+	bool required;
+	bool supported; /* false: refused with "not supported yet" */
+	bool lines; /* may hold several lines: complete only when closed; else after its first value line */
+	uint32_t min, max;	  /* TYPE_NUMBER */
+	const char *const *words; /* TYPE_ENUM, NULL-terminated, canonical spelling */
+	uint8_t nsupported; /* TYPE_ENUM: so many words from the first on; the others are refused as above. 0
+			       = all */
+	const char *preset; /* the default, as text; NULL: none */
+	const char *about;  /* one line for the man page */
+	uint8_t index;	    /* among the attributes of its kind */
+};
+
+#define ATTRIBUTES_MAX 8u /* of one kind */
+
+/* struct attribute.index by kind. */
+enum { VPC_NETNS, VPC_LISTEN };
+enum { NETWORK_AUTH_TYPE, NETWORK_AUTH_POLICY };
+enum {
+	SERVICE_DOMAIN,
+	SERVICE_CERTIFICATE,
+	SERVICE_PRIVATE_KEY,
+	SERVICE_CLIENT_CA,
+	SERVICE_IDLE_TIMEOUT,
+	SERVICE_AUTH_TYPE,
+	SERVICE_AUTH_POLICY,
+};
+enum { LISTENER_PROTOCOL, LISTENER_PORT, LISTENER_DEFAULT_ACTION };
+enum { RULE_PRIORITY, RULE_MATCH, RULE_ACTION };
+enum {
+	GROUP_TYPE,
+	GROUP_PROTOCOL,
+	GROUP_PROTOCOL_VERSION,
+	GROUP_PORT,
+	GROUP_IP_ADDRESS_TYPE,
+	GROUP_VPC,
+	GROUP_HEALTH_CHECK,
+};
+
+struct spot {
+	enum sort sort;
+	enum kind kind;	  /* OBJECT: its kind. ATTRIBUTE, TARGET, ASSOCIATION, COLLECTION: the kind of the
+			     object it is in */
+	enum kind member; /* COLLECTION: the kind its directories are (or links point to). ASSOCIATION: what
+			     it points to */
+	const struct attribute *attribute; /* ATTRIBUTE; TARGET has one of its own */
+};
+
+/* path is relative, without leading or trailing slash; "" is the root. Never fails. */
+void schema_spot(const char *path, bool is_dir, struct spot *spot);
+/* May this new name be made here? 0; EINVAL: a directory that breaks the grammar of its kind; EPERM: a likely
+ * typo of a schema name, or a reserved virtual name; ENAMETOOLONG. Fills d. */
+int schema_may_create(const char *path, bool is_dir, struct diag *d);
+/* A file name of targets/ that stands for something later: "INSTANCE", "LAMBDA", "ALB"; NULL: none of them.
+ */
+const char *schema_target_type(struct str name);
+/* The file or directory of a kind of object that a name within two edits was meant for, or NULL. */
+const char *schema_suggest(enum kind kind, struct str name);
+/* The attributes of a kind, in index order. */
+const struct attribute *schema_attributes(enum kind kind, size_t *n);
+const char *schema_kind_name(enum kind kind); /* "service", "target group" */
+/* 0 or -EINVAL with the reason: Lattice's name grammar for the kind. */
+int schema_name_check(enum kind kind, struct str name, const char **why);
+
+#endif

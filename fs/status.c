@@ -1,0 +1,631 @@
+/* status.c - what .status of an object says, and the counters that are an object's. */
+#include "status.h"
+#include "check.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#define ID_DIGITS 17u
+#define ID_MAX (16u + ID_DIGITS)
+
+/* ------------------------------------------------------------------ identity */
+
+/* svc-0123456789abcdefg: the same account, kind and name give the same id, for ever. */
+static void
+id_print(const struct model *m, const struct node *n, char out[static ID_MAX])
+{
+	static const char *const prefixes[] = {[KIND_VPC] = "vpc",
+	    [KIND_NETWORK] = "sn",
+	    [KIND_SERVICE] = "svc",
+	    [KIND_LISTENER] = "listener",
+	    [KIND_RULE] = "rule",
+	    [KIND_GROUP] = "tg"};
+	static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+	char path[1024], whole[1280];
+	unsigned __int128 number;
+	struct str s;
+	size_t len;
+
+	assert(n->what > KIND_ROOT && n->what < KINDS);
+	node_path(n, NULL, path, sizeof(path));
+	snprintf(whole, sizeof(whole), "%s %s", m->account, path);
+	s = str_of(whole);
+	number = (unsigned __int128)str_hash(s, 1) << 64 | str_hash(s, 2);
+	len = (size_t)snprintf(out, ID_MAX, "%s-", prefixes[n->what]);
+	for (unsigned i = 0; i < ID_DIGITS; i++, number /= 36)
+		out[len++] = digits[number % 36];
+	out[len] = '\0';
+}
+
+static void
+arn_path(const struct model *m, const struct node *n, struct text *out)
+{
+	static const char *const kinds[] = {[KIND_VPC] = "vpc",
+	    [KIND_NETWORK] = "servicenetwork",
+	    [KIND_SERVICE] = "service",
+	    [KIND_LISTENER] = "/listener",
+	    [KIND_RULE] = "/rule",
+	    [KIND_GROUP] = "targetgroup"};
+	char id[ID_MAX];
+
+	if (n->parent != NULL)
+		arn_path(m, n->parent, out);
+	id_print(m, n, id);
+	text_printf(out, "%s/%s", kinds[n->what], id);
+}
+
+static void
+print_identity(const struct model *m, const struct node *n, struct text *out)
+{
+	char id[ID_MAX];
+
+	id_print(m, n, id);
+	text_printf(out, "id %s\narn arn:aws:%s:%s:%s:", id, n->what == KIND_VPC ? "ec2" : "vpc-lattice",
+	    m->region, m->account);
+	arn_path(m, n, out);
+	text_char(out, '\n');
+}
+
+/* ------------------------------------------------------------------ states */
+
+/* A problem that the served table lives with: of n itself, not of an object below it. */
+static const struct diag *
+known_problem(const struct node *n)
+{
+	const struct entry *e = n->what < NODE_SERVICE_LINK ? node_entry(n) : NULL;
+	char path[1024];
+	size_t len;
+
+	/* An association is a matter of what it points to; one that points nowhere, of its network. */
+	if (e == NULL)
+		e = n->values[0] != NULL && n->values[0]->nrefs > 0 ? n->values[0]->refs[0].entry
+								    : node_entry(n);
+	node_path(n, NULL, path, sizeof(path));
+	len = strlen(path);
+	for (uint32_t i = 0; i < e->problems.n; i++) {
+		const struct diag *d = &e->problems.all[i].d;
+
+		if (strncmp(d->path, path, len) == 0 &&
+		    (d->path[len] == '\0' || (d->path[len] == '/' && strchr(d->path + len + 1, '/') == NULL)))
+			return d;
+	}
+	return NULL;
+}
+
+/* `BEFORE KEY...` when something required is not there. */
+static bool
+print_missing(const struct node *n, struct text *out, const char *before)
+{
+	const struct attribute *a;
+	size_t count;
+	bool missing = false;
+
+	if (n->what >= KINDS)
+		return false;
+	a = schema_attributes(n->what, &count);
+	for (size_t i = 0; i < count; i++) {
+		if (!a[i].required || n->values[a[i].index] != NULL)
+			continue;
+		text_printf(out, "%s%s", missing ? " " : before, a[i].name);
+		missing = true;
+	}
+	return missing;
+}
+
+/* The end of a child object's line: its state, a rule's requests, and why it is not ACTIVE. */
+static void
+print_state(const struct node *n, const char *requests_of_rule, struct text *out)
+{
+	const struct diag *d = known_problem(n);
+	struct text missing = {0};
+
+	if (d != NULL)
+		text_printf(out, "CREATE_FAILED%s %s\n", requests_of_rule, d->message);
+	else if (print_missing(n, &missing, " missing "))
+		text_printf(out, "CREATE_IN_PROGRESS%s%s\n", requests_of_rule, missing.p);
+	else
+		text_printf(out, "ACTIVE%s\n", requests_of_rule);
+	text_fini(&missing);
+}
+
+/* The first lines of every .status. waiting: what must come from elsewhere, or NULL. */
+static void
+print_head(const struct model *m, const struct node *n, const char *waiting, struct text *out)
+{
+	const struct diag *d = known_problem(n);
+
+	if (d != NULL)
+		text_printf(out, "status CREATE_FAILED\nreason %s\n", d->message);
+	else if (print_missing(n, out, "status CREATE_IN_PROGRESS\nmissing "))
+		text_char(out, '\n');
+	else if (waiting != NULL)
+		text_printf(out, "status CREATE_IN_PROGRESS\nwaiting %s\n", waiting);
+	else
+		text_printf(out, "status ACTIVE\n");
+	print_identity(m, n, out);
+}
+
+/* ------------------------------------------------------------------ the served parts */
+
+static uint64_t
+requests(const struct status_context *c, uint32_t slot)
+{
+	return c->engine == NULL ? 0 : engine_requests(c->engine, slot);
+}
+
+static const struct service *
+served_service(const struct status_context *c, const struct entry *e)
+{
+	return c->engine != NULL && e->served ? table_service(engine_table(c->engine), e->index) : NULL;
+}
+
+static const struct listener *
+served_listener(const struct status_context *c, const struct node *n)
+{
+	const struct service *s = served_service(c, node_entry(n));
+
+	for (uint32_t i = 0; s != NULL && i < s->nlisteners; i++)
+		if (str_eq(s->listeners[i].name, str_of(n->name)))
+			return &s->listeners[i];
+	return NULL;
+}
+
+static const struct rule *
+served_rule(const struct listener *l, const struct node *n)
+{
+	for (uint32_t i = 0; l != NULL && i < l->nrules; i++)
+		if (str_eq(l->rules[i].name, str_of(n->name)))
+			return &l->rules[i];
+	return NULL;
+}
+
+static const struct target *
+served_target(const struct status_context *c, const struct node *n)
+{
+	const struct entry *e = node_entry(n);
+	const struct group *g =
+	    c->engine != NULL && e->served ? table_group(engine_table(c->engine), e->index) : NULL;
+
+	for (uint32_t i = 0; g != NULL && i < g->ntargets; i++)
+		if (str_eq(g->targets[i].name, str_of(n->name)))
+			return &g->targets[i];
+	return NULL;
+}
+
+/* ------------------------------------------------------------------ ignored files */
+
+struct ignored {
+	const struct status_context *c;
+	const char *path;   /* of the object */
+	const char *inside; /* the collection being listed, with its slash, or "" */
+	enum kind kind;
+	struct text *out;
+};
+
+static void
+ignored_each(void *arg, const char *name, bool is_dir)
+{
+	struct ignored *i = arg;
+	cleanup_free char *path = xasprintf("%s/%s%s", i->path, i->inside, name);
+	const char *meant = i->inside[0] == '\0' ? schema_suggest(i->kind, str_of(name)) : NULL;
+	struct spot spot;
+
+	schema_spot(path, is_dir, &spot);
+	if (spot.sort == SORT_COLLECTION && i->inside[0] == '\0') {
+		cleanup_free char *inside = xasprintf("%s/", name);
+		struct ignored below = *i;
+
+		below.inside = inside;
+		i->c->list(i->c->ctx, path, ignored_each, &below);
+	}
+	if (spot.sort != SORT_INERT || name[0] == '.')
+		return;
+	text_printf(i->out, "ignored %s%s", i->inside, name);
+	if (meant != NULL && name[strlen(name) - 1] != '~')
+		text_printf(i->out, " did you mean %s", meant);
+	text_char(i->out, '\n');
+}
+
+static int
+line_compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Directories have no order; a status has. */
+static void
+print_ignored(const struct status_context *c, const char *path, const struct node *n, struct text *out)
+{
+	struct text lines = {0};
+	struct ignored i = {.c = c, .path = path, .inside = "", .kind = n->what, .out = &lines};
+	char **all = NULL, *save = NULL;
+	uint32_t count = 0, size = 0;
+
+	if (c->list == NULL)
+		return;
+	c->list(c->ctx, path, ignored_each, &i);
+	for (char *line = lines.p == NULL ? NULL : strtok_r(lines.p, "\n", &save); line != NULL;
+	     line = strtok_r(NULL, "\n", &save)) {
+		all = array_room(all, count, &size, sizeof(*all));
+		all[count++] = line;
+	}
+	if (count > 1)
+		qsort(all, count, sizeof(*all), line_compare);
+	for (uint32_t k = 0; k < count; k++)
+		text_printf(out, "%s\n", all[k]);
+	free(all);
+	text_fini(&lines);
+}
+
+/* ------------------------------------------------------------------ services */
+
+/* `address 127.0.0.1:8080` where a listener on this port is offered; 0: on any. */
+static bool
+print_addresses(const struct status_context *c, const struct entry *e, uint16_t port, struct text *out)
+{
+	const struct service *s = served_service(c, e);
+	char addr[ADDR_TEXT_MAX];
+	bool any = false;
+
+	for (uint32_t i = 0; s != NULL && i < s->nplaces; i++) {
+		const struct place *p = table_place(engine_table(c->engine), s->places[i]);
+
+		if (p == NULL || (port != 0 && addr_port(&p->addr) != port))
+			continue;
+		addr_print(&p->addr, addr);
+		text_printf(out, "address %s\n", addr);
+		any = true;
+	}
+	return any;
+}
+
+/* What keeps a service that is right from being reached. */
+static const char *
+service_waits_for(const struct node *n)
+{
+	const struct list *uses = &n->entry->uses;
+	bool vpc = false, listener = false;
+
+	if (list_empty(uses))
+		return "network";
+	list_each(it, uses) vpc = vpc || container_of(it, struct reference, link)->by->parent->kids[1].n > 0;
+	for (uint32_t i = 0; i < n->kids[0].n; i++)
+		listener = listener || known_problem(n->kids[0].at[i]) == NULL;
+	if (!vpc)
+		return "vpc";
+	return listener ? NULL : "listener";
+}
+
+static void
+print_names(const struct model *m, const struct node *n, struct text *out)
+{
+	const struct value *v = n->values[SERVICE_DOMAIN];
+
+	for (uint32_t i = 0; v != NULL && i < v->nnames; i++)
+		text_printf(out, "name " STR_FMT "\n", STR_ARG(v->names[i].name));
+	text_printf(out, "name %s.%s\nname %s.localhost\nname %s\n", n->name, m->suffix, n->name, n->name);
+}
+
+static int
+network_compare(const void *a, const void *b)
+{
+	const struct node *const *x = a, *const *y = b;
+
+	return strcmp((*x)->parent->name, (*y)->parent->name);
+}
+
+/* `network NAME` for every association of a service or VPC; `network none` without. */
+static void
+print_networks(const struct entry *e, struct text *out)
+{
+	const struct node **links = NULL;
+	uint32_t n = 0, size = 0;
+
+	list_each(it, &e->uses)
+	{
+		const struct node *by = container_of(it, struct reference, link)->by;
+
+		if (by->what < NODE_SERVICE_LINK)
+			continue;
+		links = array_room(links, n, &size, sizeof(*links));
+		links[n++] = by;
+	}
+	if (n > 1)
+		qsort(links, n, sizeof(*links), network_compare);
+	for (uint32_t i = 0; i < n; i++)
+		if (i == 0 || links[i]->parent != links[i - 1]->parent)
+			text_printf(out, "network %s\n", links[i]->parent->name);
+	if (n == 0)
+		text_printf(out, "network none\n");
+	free(links);
+}
+
+static void
+print_service(const struct status_context *c, const struct node *n, struct text *out)
+{
+	const struct service *s = served_service(c, n->entry);
+
+	print_head(c->model, n, service_waits_for(n), out);
+	print_names(c->model, n, out);
+	print_addresses(c, n->entry, 0, out);
+	print_networks(n->entry, out);
+	for (uint32_t i = 0; i < n->kids[0].n; i++) {
+		text_printf(out, "listener %s ", n->kids[0].at[i]->name);
+		print_state(n->kids[0].at[i], "", out);
+	}
+	text_printf(out, "requests %" PRIu64 "\n", s == NULL ? 0 : requests(c, s->slot));
+}
+
+static int
+rule_order(const void *a, const void *b)
+{
+	const struct node *x = *(const struct node *const *)a, *y = *(const struct node *const *)b;
+	uint32_t p = node_number(x, RULE_PRIORITY, UINT32_MAX), q = node_number(y, RULE_PRIORITY, UINT32_MAX);
+
+	return p != q ? (p < q ? -1 : 1) : strcmp(x->name, y->name);
+}
+
+/* `rule NAME PRIORITY STATE REQUESTS`, in match order; those without a priority at the end, with `-`. */
+static void
+print_listener(const struct status_context *c, const struct node *n, struct text *out)
+{
+	const struct listener *l = served_listener(c, n);
+	const struct kids *k = &n->kids[0];
+	cleanup_free const struct node **rules = xcalloc(MAX(k->n, 1), sizeof(*rules));
+	char count[24];
+
+	print_head(c->model, n, NULL, out);
+	if (l != NULL)
+		print_addresses(c, node_entry(n), l->port, out);
+	for (uint32_t i = 0; i < k->n; i++)
+		rules[i] = k->at[i];
+	if (k->n > 1)
+		qsort(rules, k->n, sizeof(*rules), rule_order);
+	for (uint32_t i = 0; i < k->n; i++) {
+		const struct rule *r = served_rule(l, rules[i]);
+		const struct value *priority = rules[i]->values[RULE_PRIORITY];
+
+		text_printf(out, "rule %s ", rules[i]->name);
+		if (priority == NULL || priority->bad != NULL)
+			text_printf(out, "- ");
+		else
+			text_printf(out, "%" PRIu32 " ", priority->number);
+		snprintf(count, sizeof(count), " %" PRIu64, r == NULL ? 0 : requests(c, r->slot));
+		print_state(rules[i], count, out);
+	}
+	text_printf(out, "default %" PRIu64 "\n", l == NULL ? 0 : requests(c, l->fallback.slot));
+}
+
+static void
+print_rule(const struct status_context *c, const struct node *n, struct text *out)
+{
+	const struct rule *r = served_rule(served_listener(c, n->parent), n);
+	const struct value *v = n->values[RULE_ACTION];
+
+	print_head(c->model, n, NULL, out);
+	text_printf(out, "requests %" PRIu64 "\n", r == NULL ? 0 : requests(c, r->slot));
+	if (v != NULL && v->bad == NULL && v->action.kind == ACTION_FIXED)
+		text_printf(out, "fixed-response %u\n", v->action.status);
+	for (uint32_t i = 0; v != NULL && i < v->nrefs; i++) {
+		uint64_t count = 0;
+
+		for (uint32_t k = 0; r != NULL && k < r->action.nforwards; k++)
+			if (str_eq(r->action.forwards[k].name, v->refs[i].name))
+				count = requests(c, r->action.forwards[k].slot);
+		text_printf(out, "forward " STR_FMT " %" PRIu32 " %" PRIu64 "\n", STR_ARG(v->refs[i].name),
+		    v->refs[i].weight, count);
+	}
+}
+
+/* ------------------------------------------------------------------ groups, networks, VPCs */
+
+/* The paths of what refers to e, sorted, each behind `key `. */
+static void
+print_uses(const struct entry *e, const char *key, bool links, struct text *out)
+{
+	char **paths = NULL, path[1024];
+	uint32_t n = 0, size = 0;
+
+	list_each(it, &e->uses)
+	{
+		const struct reference *r = container_of(it, struct reference, link);
+		const char *attribute = NULL;
+
+		for (uint32_t i = 0; i < ATTRIBUTES_MAX; i++) {
+			const struct value *v = r->by->values[i];
+
+			if (v != NULL && v->attribute != NULL && r >= v->refs && r < v->refs + v->nrefs)
+				attribute = v->attribute->name;
+		}
+		if ((r->by->what >= NODE_SERVICE_LINK) != links)
+			continue;
+		node_path(r->by, attribute, path, sizeof(path));
+		paths = array_room(paths, n, &size, sizeof(*paths));
+		paths[n++] = xstrdup(path);
+	}
+	if (n > 1)
+		qsort(paths, n, sizeof(*paths), line_compare);
+	for (uint32_t i = 0; i < n; i++) {
+		text_printf(out, "%s %s\n", key, paths[i]);
+		free(paths[i]);
+	}
+	free(paths);
+}
+
+/* Health checks come later: a target in use is UNAVAILABLE in Lattice's sense, its health being unknown. */
+static void
+print_target(const struct status_context *c, const struct node *n, bool used, struct text *out)
+{
+	const struct target *t = served_target(c, n);
+	const struct diag *d = known_problem(n);
+
+	text_printf(out, "target %s ", n->name);
+	if (d != NULL)
+		text_printf(out, "UNAVAILABLE %s", d->message);
+	else
+		text_printf(
+		    out, "%s", used ? "UNAVAILABLE HealthCheckDisabled" : "UNUSED TargetGroupNotInUse");
+	text_printf(out, " requests %" PRIu64 " inflight %" PRIu64 "\n", t == NULL ? 0 : requests(c, t->slot),
+	    t == NULL ? 0 : engine_inflight(c->engine, t->slot));
+}
+
+static void
+print_group(const struct status_context *c, const struct node *n, struct text *out)
+{
+	print_head(c->model, n, NULL, out);
+	print_uses(n->entry, "used-by", false, out);
+	for (uint32_t i = 0; i < n->kids[0].n; i++)
+		print_target(c, n->kids[0].at[i], !list_empty(&n->entry->uses), out);
+}
+
+static void
+print_network(const struct status_context *c, const struct node *n, struct text *out)
+{
+	static const char *const keys[] = {"service", "vpc"};
+
+	print_head(c->model, n, NULL, out);
+	for (uint32_t k = 0; k < COUNT(keys); k++) {
+		for (uint32_t i = 0; i < n->kids[k].n; i++) {
+			const struct node *link = n->kids[k].at[i];
+			const struct value *v = link->values[0];
+
+			text_printf(out, "%s ", keys[k]);
+			if (v != NULL && v->nrefs > 0)
+				text_printf(out, STR_FMT " ", STR_ARG(v->refs[0].name));
+			else
+				text_printf(out, "%s ", link->name);
+			print_state(link, "", out);
+		}
+	}
+}
+
+static void
+print_vpc(const struct status_context *c, const struct node *n, struct text *out)
+{
+	const struct value *netns = n->values[VPC_NETNS], *listen = n->values[VPC_LISTEN];
+	char addr[ADDR_TEXT_MAX];
+
+	print_head(c->model, n, NULL, out);
+	if (netns != NULL && netns->bad == NULL)
+		text_printf(out, "netns host\n");
+	if (listen == NULL && netns != NULL)
+		text_printf(out, "listen 127.0.0.1\nlisten ::1\n");
+	for (uint32_t i = 0; listen != NULL && i < listen->naddrs; i++) {
+		addr_print(&listen->addrs[i], addr);
+		text_printf(out, "listen %s\n", addr);
+	}
+	print_networks(n->entry, out);
+	print_uses(n->entry, "used-by", false, out);
+}
+
+int
+status_print(const struct status_context *c, const char *path, struct text *out)
+{
+	static void (*const prints[])(const struct status_context *, const struct node *, struct text *) = {
+	    [KIND_VPC] = print_vpc,
+	    [KIND_NETWORK] = print_network,
+	    [KIND_SERVICE] = print_service,
+	    [KIND_LISTENER] = print_listener,
+	    [KIND_RULE] = print_rule,
+	    [KIND_GROUP] = print_group,
+	};
+	const struct node *n = node_find(c->model, path);
+
+	if (n == NULL || n->what >= KINDS)
+		return -ENOENT;
+	prints[n->what](c, n, out);
+	print_ignored(c, path, n, out);
+	return 0;
+}
+
+void
+status_print_objects(const struct status_context *c, struct text *out)
+{
+	static const struct {
+		const char *name;
+		enum kind kind;
+	} rows[] = {{"vpcs", KIND_VPC}, {"networks", KIND_NETWORK}, {"services", KIND_SERVICE},
+	    {"listeners", KIND_LISTENER}, {"rules", KIND_RULE}, {"target-groups", KIND_GROUP}};
+
+	text_printf(out, "objects");
+	for (size_t i = 0; i < COUNT(rows); i++)
+		text_printf(out, " %s %" PRIu32, rows[i].name, model_count(c->model, rows[i].kind));
+	text_char(out, '\n');
+}
+
+/* ------------------------------------------------------------------ metrics */
+
+static void
+metric_rule(const struct status_context *c, const struct service *s, const struct listener *l,
+    const struct rule *r, bool forwards, struct text *out)
+{
+	for (uint32_t i = 0; i < (forwards ? r->action.nforwards : 1); i++) {
+		const struct forward *f = &r->action.forwards[i];
+
+		text_printf(out,
+		    "latticefs_%s_total{service=\"" STR_FMT "\",listener=\"" STR_FMT "\",rule=\"" STR_FMT
+		    "\"",
+		    forwards ? "forwards" : "requests", STR_ARG(s->name), STR_ARG(l->name), STR_ARG(r->name));
+		if (forwards)
+			text_printf(out, ",group=\"" STR_FMT "\"", STR_ARG(f->name));
+		text_printf(out, "} %" PRIu64 "\n", requests(c, forwards ? f->slot : r->slot));
+	}
+}
+
+static void
+metric_services(const struct status_context *c, bool forwards, struct text *out)
+{
+	const struct table *t = engine_table(c->engine);
+
+	for (uint32_t i = 0; i < table_nservices(t); i++) {
+		const struct service *s = table_service(t, i);
+
+		for (uint32_t k = 0; s != NULL && k < s->nlisteners; k++) {
+			const struct listener *l = &s->listeners[k];
+
+			for (uint32_t r = 0; r < l->nrules; r++)
+				metric_rule(c, s, l, &l->rules[r], forwards, out);
+			metric_rule(c, s, l, &l->fallback, forwards, out);
+		}
+	}
+}
+
+static void
+metric_targets(const struct status_context *c, bool inflight, struct text *out)
+{
+	struct map_entry *it;
+
+	for (uint32_t i = 0; (it = map_next(&c->model->names[KIND_GROUP], &i)) != NULL;) {
+		const struct entry *e = it->value;
+		const struct group *g = e->served ? table_group(engine_table(c->engine), e->index) : NULL;
+
+		for (uint32_t k = 0; g != NULL && k < g->ntargets; k++) {
+			uint32_t slot = g->targets[k].slot;
+
+			text_printf(out,
+			    "latticefs_target_%s{group=\"" STR_FMT "\",target=\"" STR_FMT "\"} %" PRIu64 "\n",
+			    inflight ? "inflight" : "requests_total", STR_ARG(g->name),
+			    STR_ARG(g->targets[k].name),
+			    inflight ? engine_inflight(c->engine, slot) : engine_requests(c->engine, slot));
+		}
+	}
+}
+
+void
+status_print_metrics(const struct status_context *c, struct text *out)
+{
+	if (c->engine == NULL)
+		return;
+	text_printf(out, "# HELP latticefs_requests_total Requests that a rule decided.\n"
+			 "# TYPE latticefs_requests_total counter\n");
+	metric_services(c, false, out);
+	text_printf(out, "# HELP latticefs_forwards_total Requests that a rule sent to a target group.\n"
+			 "# TYPE latticefs_forwards_total counter\n");
+	metric_services(c, true, out);
+	text_printf(out, "# HELP latticefs_target_requests_total Requests sent to a target.\n"
+			 "# TYPE latticefs_target_requests_total counter\n");
+	metric_targets(c, false, out);
+	text_printf(out, "# HELP latticefs_target_inflight Requests that a target has not answered yet.\n"
+			 "# TYPE latticefs_target_inflight gauge\n");
+	metric_targets(c, true, out);
+}

@@ -1,0 +1,65 @@
+"""Stores for the bench, written as plain files before the daemon starts."""
+import os
+
+
+def put(*parts, text=""):
+    with open(os.path.join(*parts), "w", encoding="ascii") as f:
+        f.write(text)
+
+
+def make(*parts):
+    path = os.path.join(*parts)
+    os.makedirs(path, exist_ok=True)
+    return path
+
+
+def network(store):
+    put(make(store, "vpcs/host"), "netns", text="host\n")
+    make(store, "networks/net/services")
+    os.symlink("../../../vpcs/host", os.path.join(make(store, "networks/net/vpcs"), "host"))
+
+
+def group(store, name, backend):
+    put(make(store, "target-groups", name, "targets"), f"127.0.0.1:{backend}")
+
+
+def rule(listener, name, priority, match, action):
+    directory = make(listener, "rules", name)
+    put(directory, "priority", text=f"{priority}\n")
+    put(directory, "match", text=match + "\n")
+    put(directory, "action", text=action + "\n")
+
+
+def service(store, name, port, action):
+    """A service with one listener, in the network. Returns the listener's directory."""
+    listener = make(store, "services", name, "listeners/web")
+    put(listener, "port", text=f"{port}\n")
+    put(listener, "default-action", text=f"forward = {action}\n")
+    os.symlink(f"../../../services/{name}", os.path.join(store, "networks/net/services", name))
+    return listener
+
+
+def bench(store, port, backend):
+    """One service `bench`, one target."""
+    network(store)
+    group(store, "backend", backend)
+    service(store, "bench", port, "backend")
+
+
+def wide(store, port, backend, services, rules=2):
+    """Services s0 .. with so many rules each, and a target group each."""
+    network(store)
+    for i in range(services):
+        group(store, f"g{i}", backend)
+        listener = service(store, f"s{i}", port, f"g{i}")
+        for r in range(rules):
+            rule(listener, f"r{r}", r + 1, f"path-prefix = /r{r}/", f"forward = g{i}:90 g{(i + 1) % services}:10")
+
+
+def deep(store, port, backend, rules):
+    """One service `bench` with many rules that differ by path."""
+    network(store)
+    group(store, "backend", backend)
+    listener = service(store, "bench", port, "backend")
+    for r in range(rules):
+        rule(listener, f"r{r}", r + 1, f"path-prefix = /r{r}/", "forward = backend")

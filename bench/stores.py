@@ -46,14 +46,17 @@ def bench(store, port, backend):
     service(store, "bench", port, "backend")
 
 
-def wide(store, port, backend, services, rules=2):
-    """Services s0 .. with so many rules each, and a target group each."""
+def wide(store, port, backend, services, groups=None):
+    """Services s0 .. with two rules each, and a target group each unless they share so many."""
+    groups = groups or services
     network(store)
-    for i in range(services):
+    for i in range(groups):
         group(store, f"g{i}", backend)
-        listener = service(store, f"s{i}", port, f"g{i}")
-        for r in range(rules):
-            rule(listener, f"r{r}", r + 1, f"path-prefix = /r{r}/", f"forward = g{i}:90 g{(i + 1) % services}:10")
+    for i in range(services):
+        mine, next_one = f"g{i % groups}", f"g{(i + 1) % groups}"
+        listener = service(store, f"s{i}", port, mine)
+        for r in range(2):
+            rule(listener, f"r{r}", r + 1, f"path-prefix = /r{r}/", f"forward = {mine}:90 {next_one}:10")
 
 
 def deep(store, port, backend, rules):

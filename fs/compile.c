@@ -320,7 +320,8 @@ record_compare(const void *a, const void *b)
 {
 	const struct place_record *const *x = a, *const *y = b;
 
-	return (*x)->vpc != (*y)->vpc ? ((*x)->vpc < (*y)->vpc ? -1 : 1) : addr_compare(&(*x)->addr, &(*y)->addr);
+	return (*x)->vpc != (*y)->vpc ? ((*x)->vpc < (*y)->vpc ? -1 : 1)
+				      : addr_compare(&(*x)->addr, &(*y)->addr);
 }
 
 /* Every address that a network of it reaches, with every port of it; networks may reach the same. */

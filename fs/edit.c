@@ -364,7 +364,14 @@ listing_has(const struct listing *l, const char *name, unsigned type)
 static char *
 path_join(const char *path, const char *name)
 {
-	return path[0] == '\0' ? xstrdup(name) : xasprintf("%s/%s", path, name);
+	size_t n = strlen(path), len = strlen(name);
+	char *joined = xcalloc(1, n + len + 2);
+
+	memcpy(joined, path, n);
+	if (n > 0)
+		joined[n++] = '/';
+	memcpy(joined + n, name, len);
+	return joined;
 }
 
 /* What cannot be read is a problem like a text that is wrong. */
@@ -526,12 +533,13 @@ sync_dir(struct sync *s, const char *path, const char *from_path, const struct s
 		rc = diag_set(s->d, -rc, path, 0, 0, "cannot be read: %s", strerror(-rc));
 	if (l.n > 1)
 		qsort(l.all, l.n, sizeof(*l.all), listed_compare);
-	if (rc == 0 && spot->sort == SORT_OBJECT)
-		rc = edit_mkdir(s->e, path, s->d);
-	/* What goes makes room for what comes: a target may be renamed. */
-	if (rc == 0 && readable)
+	/* What goes makes room for what comes: a target may be renamed. An object that is new has nothing to
+	 * lose. */
+	if (rc == 0 && readable && (spot->sort != SORT_OBJECT || node_find(s->e->m, path) != NULL))
 		rc = spot->sort == SORT_COLLECTION ? sync_gone(s, path, spot, &l)
 						   : sync_absent(s, path, spot, &l);
+	if (rc == 0 && spot->sort == SORT_OBJECT)
+		rc = edit_mkdir(s->e, path, s->d);
 	for (uint32_t i = 0; i < l.n && rc == 0; i++) {
 		cleanup_free char *to = path_join(path, l.all[i].name);
 		cleanup_free char *from = path_join(from_path, l.all[i].name);

@@ -123,7 +123,8 @@ open_gather(
 		h->truncated = true;
 	else if (rc == 0 && h->fd >= 0)
 		rc = load_text(h);
-	h->fresh = h->text.len == 0;
+	/* What is appended to can only grow, too. */
+	h->fresh = h->text.len == 0 || flags & O_APPEND;
 	if (rc < 0)
 		handle_free(h);
 	else

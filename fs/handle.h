@@ -25,7 +25,7 @@ struct handle {
 	pid_t opener;
 	struct owner owner; /* of a file that it makes */
 	struct text text;
-	bool fresh;	/* began empty: what is written can be judged at once */
+	bool fresh;	/* it only grows: what is written can be judged at once */
 	bool dirty;	/* written since it was judged last */
 	bool truncated; /* since it was judged last */
 	bool timed;	/* its times were set since it was written: */

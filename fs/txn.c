@@ -8,6 +8,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* A daemon that was killed just now may still have its sockets, since the kernel closes a ring's at leisure. */
+#define LOAD_PATIENCE_MS 2000
+#define LOAD_PAUSE_MS 10
+
 /* ------------------------------------------------------------------ the steps */
 
 enum edit_mode
@@ -104,7 +108,7 @@ txn_abort(struct txn *x)
 void
 txn_refuse_diag(struct tree *t, const struct diag *d)
 {
-	log_debug("refused: %s:%u:%u: %s", d->path, d->line, d->column, d->message);
+	log_debug("refused: %s:%u: %s", d->path, d->line, d->message);
 	errors_add(&t->errors, t->uid, d);
 }
 
@@ -341,6 +345,8 @@ txn_link(struct tree *t, const char *from, const char *to)
 	rc = txn_end(&x, to, rc);
 	if (rc == 0)
 		settle_drop(t, to);
+	else
+		settle_restore(t, to);
 	return rc;
 }
 
@@ -534,6 +540,7 @@ txn_rename(struct tree *t, const char *from, const char *to, unsigned flags, boo
 	rc = txn_end(&x, to, rc);
 	if (rc < 0) {
 		free(text);
+		settle_restore(t, to);
 		return rc;
 	}
 	if (m.is_live || m.ends_live)
@@ -579,40 +586,57 @@ withhold(struct tree *t, const struct diag *d)
 	return true;
 }
 
+/* One try to serve what the model says: 0, or why not. The edit is kept either way. */
+static int
+load_try(struct tree *t, struct txn *x, struct diags *ds)
+{
+	int rc = txn_compile(x, ds);
+
+	if (rc == 0) {
+		txn_commit(x);
+		return 0;
+	}
+	if (x->next != NULL)
+		table_free(x->next);
+	edit_commit(x->edit, false);
+	return rc;
+}
+
 size_t
 txn_load(struct tree *t)
 {
+	uint64_t patience = clock_ms() + LOAD_PATIENCE_MS;
 	struct diags ds = {0};
 	struct txn x;
-	size_t n = 0;
-	bool first = true;
+	size_t n;
 	int rc;
 
 	t->uid = 0;
-	for (;;) {
-		txn_begin(t, &x, EDIT_BROKEN);
-		if (first)
-			edit_sync(x.edit, "", hold_source(t), "", &x.diag);
-		else
-			edit_remove(
-			    x.edit, container_of(t->withheld.prev, struct withheld, link)->path, NULL);
-		rc = txn_compile(&x, &ds);
-		for (size_t i = 0; first && i < ds.n; i++, n++)
-			report(t, &ds.all[i]);
-		first = false;
+	txn_begin(t, &x, EDIT_BROKEN);
+	edit_sync(x.edit, "", hold_source(t), "", &x.diag);
+	rc = load_try(t, &x, &ds);
+	for (n = 0; n < ds.n; n++)
+		report(t, &ds.all[n]);
+	while (rc < 0) {
+		bool wait = rc == -EADDRINUSE && clock_ms() < patience;
+		struct diag why = x.diag;
+
 		diags_fini(&ds);
 		ds = (struct diags){0};
-		if (rc == 0)
-			break;
-		report(t, &x.diag);
-		n++;
-		if (x.next != NULL)
-			table_free(x.next);
-		edit_commit(x.edit, false);
-		if (!withhold(t, &x.diag))
-			return n;
+		if (!wait) {
+			report(t, &why);
+			n++;
+			if (!withhold(t, &why))
+				break;
+		}
+		txn_begin(t, &x, EDIT_BROKEN);
+		if (wait)
+			usleep(LOAD_PAUSE_MS * 1000);
+		else
+			edit_remove(x.edit, why.path, NULL);
+		rc = load_try(t, &x, &ds);
 	}
-	txn_commit(&x);
+	diags_fini(&ds);
 	hold_resume(t);
 	return n;
 }

@@ -21,9 +21,15 @@ static const struct {
 static bool
 is_there(struct tree *t, const char *dir, size_t i)
 {
-	if (dir[0] != '\0' && (views[i].root || !model_has(t->model, dir)))
+	struct stat st;
+
+	if (dir[0] == '\0')
+		return views[i].view != VIEW_HOLD || t->hold.held;
+	if (views[i].root)
 		return false;
-	return views[i].view != VIEW_HOLD || t->hold.held;
+	/* What was refused in a collection is told there as well. */
+	return model_has(t->model, dir) ||
+	    (views[i].view == VIEW_ERRORS && txn_is_live(dir, S_IFDIR) && store_stat(&t->store, dir, &st) == 0);
 }
 
 enum view

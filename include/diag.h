@@ -6,7 +6,8 @@
 
 /*
  * One problem. err is the positive errno that the call which caused it answers.
- * line and column count from 1, in bytes; line 0 means the object as a whole.
+ * line and column count from 1, in bytes; line 0 means the object as a whole. In print columns count from 0, as the
+ * contract has it: `1:18` is the caret's distance from the beginning of the line.
  * source is the offending line, clipped; caret the column inside it (0 = no caret).
  */
 struct diag {

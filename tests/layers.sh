@@ -27,8 +27,8 @@ RULES
 owners() {
 	cat <<'OWNERS'
 liburing\.h|linux/io_uring\.h    ^engine/net/ring
-fuse[a-z0-9_]*\.h|fuse3/.*       ^fs/(main|ops|handle|view|node|notify)\.[ch]$
-ini\.h                           ^fs/(parse|config)\.c$
+fuse[a-z0-9_]*\.h|fuse3/.*       ^fs/(main|ops)\.[ch]$
+ini\.h                           ^fs/config\.c$
 criterion/.*                     ^tests/
 OWNERS
 }

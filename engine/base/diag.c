@@ -85,7 +85,7 @@ diag_print(const struct diag *d, struct text *out)
 	if (d->line > 0)
 		text_printf(out, "%u:", d->line);
 	if (d->line > 0 && d->column > 0)
-		text_printf(out, "%u:", d->column);
+		text_printf(out, "%u:", d->column - 1);
 	text_printf(out, "%s%s\n", d->path[0] != '\0' || d->line > 0 ? " " : "", d->message);
 	if (d->source[0] == '\0')
 		return;

@@ -27,7 +27,7 @@ void
 log_line(enum log_level level, const char *fmt, ...)
 {
 	char line[LINE_MAX_BYTES];
-	int errno_kept = errno, n;
+	int errno_kept = errno, n, more;
 	va_list ap;
 
 	assert((size_t)level < COUNT(level_names));
@@ -38,7 +38,8 @@ log_line(enum log_level level, const char *fmt, ...)
 		vsyslog(syslog_levels[level], fmt, ap);
 	} else {
 		n = snprintf(line, sizeof(line), "latticefs: %s: ", level_names[level]);
-		n += MAX(vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, ap), 0);
+		more = vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, ap);
+		n += MAX(more, 0);
 		n = MIN(n, (int)sizeof(line) - 1);
 		line[n] = '\n';
 		/* A closed stderr leaves nobody to tell. */

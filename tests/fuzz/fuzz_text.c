@@ -58,7 +58,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	data++;
 	size--;
 	whole = judge(path, data, size, true);
-	/* What can become good must not be called bad on the way; what is good as it stands is so in the end. */
+	/* What can become good must not be called bad on the way; what is good as it stands is so in the end.
+	 */
 	step = size / 64 + 1;
 	for (size_t n = 0; n <= size; n += step) {
 		enum verdict part = judge(path, data, n, false);

@@ -152,19 +152,27 @@ class World:
         with open("/proc/self/mountinfo") as info:
             return any(line.split()[4] == self.mnt for line in info)
 
+    def serving(self):
+        """Mounted, and neither the corpse of an earlier daemon nor the bare directory."""
+        try:
+            return os.stat(self.mnt).st_dev != os.stat(self.base).st_dev
+        except OSError as error:
+            if error.errno != errno.ENOTCONN:
+                raise
+            return False
+
     def wait_mounted(self, seconds=10):
         """mountinfo raises POLLPRI when a mount comes or goes; the daemon's end is noticed by a short timeout."""
         end = time.monotonic() + seconds * SLOW
         with open("/proc/self/mountinfo") as info:
             events = select.poll()
             events.register(info, select.POLLPRI | select.POLLERR)
-            while not self.mounted():
+            while not self.serving():
                 if self.daemon.poll() is not None:
                     raise Failed(f"the daemon ended with {self.daemon.returncode} before the mount stood")
                 if time.monotonic() > end:
                     raise Failed("no mount")
-                events.poll(50)
-        os.stat(self.mnt)
+                events.poll(20)
 
     def kill(self):
         """kill -9, and the corpse of the mount stays."""
@@ -229,7 +237,7 @@ class World:
                 continue
             for name in sorted(names):
                 path = os.path.join(folder, name)
-                text = os.readlink(path) if os.path.islink(path) else open(path, errors="replace").read(300)
+                text = os.readlink(path) if os.path.islink(path) else open(path, errors="replace").read(160)
                 lines.append(f"{os.path.relpath(path, self.store)}: {text!r}")
             if len(lines) > 120:
                 lines.append("...")

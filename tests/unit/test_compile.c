@@ -22,7 +22,8 @@ same_as_file(const char *path, const char *text)
 	return update || (f != NULL && strcmp(want, text) == 0);
 }
 
-/* A tree as it is loaded at start: its table in want.table, its problems, if its name says so, in want.errors. */
+/* A tree as it is loaded at start: its table in want.table, its problems, if its name says so, in
+ * want.errors. */
 static void
 replay(const char *name)
 {
@@ -43,7 +44,8 @@ replay(const char *name)
 		table_print(w.served, &table);
 	snprintf(path, sizeof(path), GOLDEN "/%s/want.table", name);
 	cr_expect(same_as_file(path, table.p), "%s:\n%s", path, table.p);
-	cr_expect((ds.n > 0) == (strncmp(name, "refuses-", 8) == 0), "%s has %zu problems:\n%s", name, ds.n, errors.p);
+	cr_expect((ds.n > 0) == (strncmp(name, "refuses-", 8) == 0), "%s has %zu problems:\n%s", name, ds.n,
+	    errors.p);
 	snprintf(path, sizeof(path), GOLDEN "/%s/want.errors", name);
 	cr_expect(same_as_file(path, errors.p), "%s:\n%s", path, errors.p);
 	text_fini(&table);
@@ -115,7 +117,8 @@ Test(compile, makes_only_what_changed)
 	cr_expect(table_group(w.served, 0) == g && table_place(w.served, 0) == p && p->nusers == 2);
 	a = table_service(w.served, 0);
 	put(&w, "target-groups/g/targets/10.0.0.2", "");
-	cr_expect(table_service(w.served, 0) == a && table_service(w.served, 1) == b, "a target is the group's matter");
+	cr_expect(table_service(w.served, 0) == a && table_service(w.served, 1) == b,
+	    "a target is the group's matter");
 	cr_expect(table_group(w.served, 0) != g && table_group(w.served, 0)->ntargets == 2);
 	world_fini(&w);
 }
@@ -133,7 +136,8 @@ Test(compile, keeps_places_open_across_changes)
 	index = table_service(w.served, 0)->places[0];
 	serial = table_place(w.served, index)->serial;
 	put(&w, "services/a/listeners/web/port", "81\n");
-	cr_expect(table_service(w.served, 1)->places[0] == index && table_place(w.served, index)->serial == serial);
+	cr_expect(
+	    table_service(w.served, 1)->places[0] == index && table_place(w.served, index)->serial == serial);
 	cr_expect(table_place(w.served, index)->nusers == 1);
 	put(&w, "services/b/listeners/web/port", "81\n");
 	cr_expect(table_place(w.served, index) == NULL, "nobody is left on port 80");
@@ -161,7 +165,8 @@ Test(compile, gives_up_what_an_abandoned_try_took)
 		struct edit *e = edit_new(w.model, EDIT_STRICT);
 
 		cr_assert(edit_put(e, "services/a/listeners/more/port", STR("82\n"), &d) == 0);
-		cr_assert(edit_put(e, "services/a/listeners/more/default-action", STR("forward = g\n"), &d) == 0);
+		cr_assert(
+		    edit_put(e, "services/a/listeners/more/default-action", STR("forward = g\n"), &d) == 0);
 		cr_assert(edit_try(e, w.served, &next, &ds) == 0 && next != NULL);
 		cr_expect(table_nplaces(next) == 4 && w.slots.next - w.slots.nspare == used + 2);
 		table_free(next);

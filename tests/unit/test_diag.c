@@ -21,7 +21,7 @@ Test(diag, prints_place_message_line_and_caret)
 	cr_expect(diag_set(&d, EINVAL, "services/shop/listeners/web/default-action", 1, 19,
 		      "no target group '%s' (did you mean 'green'?)", "gren") == -EINVAL);
 	diag_quote(&d, STR("forward = blue:90 gren:10\n"));
-	expect_print(&d, "services/shop/listeners/web/default-action:1:19: no target group 'gren' (did you "
+	expect_print(&d, "services/shop/listeners/web/default-action:1:18: no target group 'gren' (did you "
 			 "mean 'green'?)\n"
 			 "  forward = blue:90 gren:10\n"
 			 "                    ^\n");
@@ -85,7 +85,7 @@ Test(diag, puts_the_caret_below_tabs_and_wide_characters)
 
 	diag_set(&d, EINVAL, "f", 1, 8, "m");
 	diag_quote(&d, STR("\tk = \303\244x"));
-	expect_print(&d, "f:1:8: m\n  \tk = \303\244x\n  \t     ^\n");
+	expect_print(&d, "f:1:7: m\n  \tk = \303\244x\n  \t     ^\n");
 }
 
 Test(diag, collects_several)

@@ -100,19 +100,22 @@ Test(model, says_what_is_wrong_and_where, .init = load_shop)
 		const char *says;
 	} rows[] = {
 	    {"services/shop/listeners/web/default-action", "forward = blue:90 gren:10\n", -EINVAL,
-		"services/shop/listeners/web/default-action:1:19", "no target group 'gren' (did you mean 'green'?)"},
+		"services/shop/listeners/web/default-action:1:19",
+		"no target group 'gren' (did you mean 'green'?)"},
 	    {"services/shop/listeners/web/default-action", "forward = yellow\n", -EINVAL,
 		"services/shop/listeners/web/default-action:1:11", "no target group 'yellow'" REMIND},
 	    {"services/shop/listeners/web/rules/pay/priority", "10\n", -EEXIST,
-		"services/shop/listeners/web/rules/pay/priority:1:1", "priority 10 is taken by rule 'cart'" REMIND},
+		"services/shop/listeners/web/rules/pay/priority:1:1",
+		"priority 10 is taken by rule 'cart'" REMIND},
 	    {"services/shop/listeners/two/port", "8080\n", -EEXIST, "services/shop/listeners/two/port:1:1",
 		"port 8080 is taken by listener 'web'" REMIND},
 	    {"services/shop/listeners/web/port", "x\n", -EINVAL, "services/shop/listeners/web/port:1:1",
 		"port must be a number from 1 to 65535, not 'x'"},
-	    {"target-groups/blue/targets/10.0.0.5:80", "", -EEXIST, "target-groups/blue/targets/10.0.0.5:80:0:0",
+	    {"target-groups/blue/targets/10.0.0.5:80", "", -EEXIST,
+		"target-groups/blue/targets/10.0.0.5:80:0:0",
 		"10.0.0.5:80 is target '10.0.0.5' already" REMIND},
-	    {"target-groups/blue/ip-address-type", "IPV6\n", -EINVAL, "target-groups/blue/ip-address-type:1:1",
-		"target '10.0.0.5' is no IPV6 address" REMIND},
+	    {"target-groups/blue/ip-address-type", "IPV6\n", -EINVAL,
+		"target-groups/blue/ip-address-type:1:1", "target '10.0.0.5' is no IPV6 address" REMIND},
 	    {"target-groups/blue/vpc", "locl\n", -EINVAL, "target-groups/blue/vpc:1:1",
 		"no VPC 'locl' (did you mean 'local'?)"},
 	    {"target-groups/blue/", NULL, -EBUSY, "target-groups/blue:0:0",
@@ -120,14 +123,17 @@ Test(model, says_what_is_wrong_and_where, .init = load_shop)
 	    {"target-groups/", NULL, -EBUSY, NULL, NULL},
 	    {"services/shop/", NULL, -EBUSY, "services/shop:0:0",
 		"service 'shop' is in use by networks/main/services/shop" REMIND},
-	    {"vpcs/local/", NULL, -EBUSY, "vpcs/local:0:0", "VPC 'local' is in use by networks/main/vpcs/local" REMIND},
-	    {"@networks/main/services/again", "../../../services/shop", -EEXIST, "networks/main/services/again:0:0",
+	    {"vpcs/local/", NULL, -EBUSY, "vpcs/local:0:0",
+		"VPC 'local' is in use by networks/main/vpcs/local" REMIND},
+	    {"@networks/main/services/again", "../../../services/shop", -EEXIST,
+		"networks/main/services/again:0:0",
 		"service 'shop' is in this network already, as 'shop'" REMIND},
-	    {"@networks/main/services/shap", "../../../services/shap", -EINVAL, "networks/main/services/shap:0:0",
-		"no service 'shap' (did you mean 'shop'?)"},
+	    {"@networks/main/services/shap", "../../../services/shap", -EINVAL,
+		"networks/main/services/shap:0:0", "no service 'shap' (did you mean 'shop'?)"},
 	    {"@networks/main/services/x", "../../services/shop", -EINVAL, "networks/main/services/x:0:0",
 		"a link here points at a service, like ../../../services/NAME, not at '../../services/shop'"},
-	    {"@networks/main/services/x", "../../../../services/shop", -EINVAL, "networks/main/services/x:0:0",
+	    {"@networks/main/services/x", "../../../../services/shop", -EINVAL,
+		"networks/main/services/x:0:0",
 		"the link points outside of the tree: '../../../../services/shop'"},
 	    {"@networks/main/services/x", "/services/shop", -EINVAL, "networks/main/services/x:0:0",
 		"the link points outside of the tree: '/services/shop'"},
@@ -135,7 +141,7 @@ Test(model, says_what_is_wrong_and_where, .init = load_shop)
 	    {"@networks/other/vpcs/local", "../../../vpcs/local", -EEXIST, "networks/other/vpcs/local:0:0",
 		"VPC 'local' is in network 'main' already" REMIND},
 	};
-	char *before = printed(w.served), at[300];
+	char *before = printed(w.served), at[1100];
 
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct diag d;
@@ -145,7 +151,8 @@ Test(model, says_what_is_wrong_and_where, .init = load_shop)
 		cr_expect(rc == rows[i].rc && d.err == -rc, "row %zu: %d %s", i, rc, d.message);
 		snprintf(at, sizeof(at), "%s:%u:%u", d.path, d.line, d.column);
 		cr_expect(rows[i].at == NULL || strcmp(at, rows[i].at) == 0, "row %zu: %s", i, at);
-		cr_expect(rows[i].says == NULL || strcmp(d.message, rows[i].says) == 0, "row %zu: %s", i, d.message);
+		cr_expect(rows[i].says == NULL || strcmp(d.message, rows[i].says) == 0, "row %zu: %s", i,
+		    d.message);
 		after = printed(w.served);
 		cr_expect(strcmp(before, after) == 0, "row %zu changed the table", i);
 		free(after);
@@ -162,10 +169,11 @@ Test(model, prints_the_contracts_example, .init = load_shop)
 
 	change("services/shop/listeners/web/default-action", "forward = blue:90 gren:10\n", &d);
 	diag_print(&d, &out);
-	cr_expect(strcmp(out.p, "services/shop/listeners/web/default-action:1:19: no target group 'gren' (did you mean "
-				"'green'?)\n"
-				"  forward = blue:90 gren:10\n"
-				"                    ^\n") == 0,
+	cr_expect(strcmp(out.p,
+		      "services/shop/listeners/web/default-action:1:18: no target group 'gren' (did you mean "
+		      "'green'?)\n"
+		      "  forward = blue:90 gren:10\n"
+		      "                    ^\n") == 0,
 	    "%s", out.p);
 	text_fini(&out);
 }
@@ -177,8 +185,9 @@ Test(model, refuses_names_that_another_service_of_the_network_has, .init = load_
 	cr_assert(change("@networks/main/services/other", "../../../services/other", &d) == 0);
 	cr_assert(change("services/shop/domain", "shop.example\n", &d) == 0);
 	cr_expect(change("services/other/domain", "a.example\nSHOP.example\n", &d) == -EEXIST);
-	cr_expect(strcmp(d.message, "domain 'shop.example' is taken by service 'shop' in network 'main'" REMIND) == 0, "%s",
-	    d.message);
+	cr_expect(strcmp(d.message,
+		      "domain 'shop.example' is taken by service 'shop' in network 'main'" REMIND) == 0,
+	    "%s", d.message);
 	cr_expect(d.line == 2 && d.column == 1 && strcmp(d.path, "services/other/domain") == 0);
 	cr_expect(change("services/other/domain", "shop\n", &d) == -EEXIST, "a generated name");
 	cr_expect(change("services/other/domain", "other\n", &d) == 0, "its own generated name");
@@ -191,7 +200,8 @@ Test(model, refuses_names_that_another_service_of_the_network_has, .init = load_
 	cr_expect(change("vpcs/second/netns", "host\n", &d) == 0);
 	cr_expect(change("@networks/two/vpcs/second", "../../../vpcs/second", &d) == -EEXIST);
 	cr_expect(strcmp(d.path, "services/other/domain") == 0 &&
-		strcmp(d.message, "domain 'shop.example' is taken by service 'shop' in network 'main'" REMIND) == 0,
+		      strcmp(d.message,
+			  "domain 'shop.example' is taken by service 'shop' in network 'main'" REMIND) == 0,
 	    "%s", d.message);
 	cr_expect(change("services/other/listeners/web/port", "8081\n", &d) == 0);
 	cr_expect(change("@networks/two/vpcs/second", "../../../vpcs/second", &d) == 0, "%s", d.message);
@@ -211,10 +221,11 @@ Test(model, swaps_domains_in_one_edit, .init = load_shop)
 	cr_assert(edit_put(e, "services/shop/domain", STR("b.example\n"), &d) == 0);
 	cr_assert(edit_put(e, "services/other/domain", STR("a.example\n"), &d) == 0);
 	cr_assert(world_end(&w, e, 0, &ds) == 0);
-	cr_expect(str_eq(table_host(w.served, w.served == NULL ? 0 : table_service(w.served, 0)->hosts[0].scope,
-			      STR("a.example"))
-			     ->name,
-	    STR("other")));
+	cr_expect(
+	    str_eq(table_host(w.served, w.served == NULL ? 0 : table_service(w.served, 0)->hosts[0].scope,
+		       STR("a.example"))
+		       ->name,
+		STR("other")));
 }
 
 Test(model, publishes_nothing_when_nothing_that_serves_changed, .init = load_shop)
@@ -258,7 +269,8 @@ Test(model, keeps_counters_for_as_long_as_the_object_stays, .init = load_shop)
 	const uint32_t *retired;
 	struct diag d;
 
-	cr_assert(change("services/shop/listeners/web/rules/cart/action", "forward = blue:1 green:6\n", &d) == 0);
+	cr_assert(
+	    change("services/shop/listeners/web/rules/cart/action", "forward = blue:1 green:6\n", &d) == 0);
 	after = table_service(w.served, 0);
 	cr_expect(after->slot == slot && after->listeners[0].rules[0].slot == rule);
 	cr_expect(after->listeners[0].rules[0].action.forwards[1].slot == forward);
@@ -312,7 +324,8 @@ Test(model, undoes_an_edit_exactly, .init = load_shop)
 		edit_abort(e);
 		e = edit_new(w.model, EDIT_HELD);
 		ds.n = 0;
-		cr_expect(edit_try(e, w.served, &next, &ds) == 0 && next == NULL && ds.n == 0, "run %zu", first);
+		cr_expect(
+		    edit_try(e, w.served, &next, &ds) == 0 && next == NULL && ds.n == 0, "run %zu", first);
 		edit_abort(e);
 		cr_expect(w.slots.next - w.slots.nspare == slots, "run %zu leaks counters", first);
 		cr_expect(model_count(w.model, KIND_RULE) == 1 && model_count(w.model, KIND_SERVICE) == 2);
@@ -333,7 +346,8 @@ Test(model, collects_all_problems_of_a_hold_and_then_applies_it, .init = load_sh
 
 	cr_expect(edit_put(e, "services/shop/listeners/web/default-action", STR("forward = red\n"), &d) == 0);
 	cr_expect(edit_put(e, "services/shop/listeners/two/port", STR("8080\n"), &d) == 0);
-	cr_expect(edit_put(e, "services/shop/listeners/two/port", STR("x\n"), &d) == -EINVAL, "texts must parse");
+	cr_expect(
+	    edit_put(e, "services/shop/listeners/two/port", STR("x\n"), &d) == -EINVAL, "texts must parse");
 	edit_abort(e);
 	e = edit_new(w.model, EDIT_HELD);
 	cr_expect(edit_put(e, "services/shop/listeners/web/default-action", STR("forward = red\n"), &d) == 0);
@@ -354,7 +368,8 @@ Test(model, collects_all_problems_of_a_hold_and_then_applies_it, .init = load_sh
 	edit_commit(e, false);
 	e = edit_new(w.model, EDIT_HELD);
 	cr_expect(world_end(&w, e, 0, &ds) == 0, "%s", ds.n > 0 ? ds.all[0].message : "");
-	cr_expect(str_eq(table_service(w.served, 0)->listeners[0].fallback.action.forwards[0].name, STR("red")));
+	cr_expect(
+	    str_eq(table_service(w.served, 0)->listeners[0].fallback.action.forwards[0].name, STR("red")));
 	diags_fini(&ds);
 }
 
@@ -392,17 +407,20 @@ Test(model, serves_the_rest_of_a_broken_store_and_lets_it_be_repaired)
 	    "%s", text);
 	free(text);
 	/* What was wrong before does not stand in the way of what is right. */
-	cr_expect(change("services/a/listeners/web/rules/r/match", "path-exact = /\n", &d) == 0, "%s", d.message);
+	cr_expect(
+	    change("services/a/listeners/web/rules/r/match", "path-exact = /\n", &d) == 0, "%s", d.message);
 	cr_expect(change("services/a/listeners/web/rules/r/action", "forward = lost\n", &d) == -EINVAL);
-	cr_expect(change("services/a/listeners/web/rules/r/action", "fixed-response = 500\n", &d) == 0, "%s", d.message);
+	cr_expect(change("services/a/listeners/web/rules/r/action", "fixed-response = 500\n", &d) == 0, "%s",
+	    d.message);
 	cr_expect(change("services/a/domain", "y.example\n", &d) == 0);
 	text = printed(w.served);
-	cr_expect(strcmp(text, "main a/web 1 r HTTP 127.0.0.1:80,[::1]:80 y.example,a.lattice.internal,a.localhost,a "
-			       "path-exact=/ -> fixed-response 500\n"
-			       "main a/web default default HTTP 127.0.0.1:80,[::1]:80 "
-			       "y.example,a.lattice.internal,a.localhost,a -> fixed-response 404\n"
-			       "main b/web default default HTTP 127.0.0.1:80,[::1]:80 "
-			       "x.example,b.lattice.internal,b.localhost,b -> fixed-response 405\n") == 0,
+	cr_expect(strcmp(text,
+		      "main a/web 1 r HTTP 127.0.0.1:80,[::1]:80 y.example,a.lattice.internal,a.localhost,a "
+		      "path-exact=/ -> fixed-response 500\n"
+		      "main a/web default default HTTP 127.0.0.1:80,[::1]:80 "
+		      "y.example,a.lattice.internal,a.localhost,a -> fixed-response 404\n"
+		      "main b/web default default HTTP 127.0.0.1:80,[::1]:80 "
+		      "x.example,b.lattice.internal,b.localhost,b -> fixed-response 405\n") == 0,
 	    "%s", text);
 	free(text);
 	diags_fini(&ds);
@@ -427,7 +445,8 @@ Test(model, takes_over_a_renamed_object, .init = load_shop)
 	cr_assert(world_end(&w, e, 0, &ds) == 0, "%s", ds.n > 0 ? ds.all[0].message : "");
 	cr_expect(model_has(w.model, "services/store/listeners/web") && !model_has(w.model, "services/shop"));
 	cr_expect(model_count(w.model, KIND_LISTENER) == 2 && model_count(w.model, KIND_RULE) == 0);
-	cr_expect(table_host(w.served, 0, STR("store")) != NULL && table_host(w.served, 0, STR("shop")) == NULL);
+	cr_expect(
+	    table_host(w.served, 0, STR("store")) != NULL && table_host(w.served, 0, STR("shop")) == NULL);
 }
 
 Test(model, finds_the_listener_of_a_place, .init = load_shop)
@@ -436,8 +455,10 @@ Test(model, finds_the_listener_of_a_place, .init = load_shop)
 	struct diag d = {0};
 
 	model_explain_place(w.model, p->index, EADDRINUSE, &d);
-	cr_expect(strcmp(d.path, "services/shop/listeners/web/port") == 0 && d.line == 1 && d.err == EADDRINUSE);
-	cr_expect(strcmp(d.message, "cannot listen on 127.0.0.1:8080: Address already in use") == 0, "%s", d.message);
+	cr_expect(
+	    strcmp(d.path, "services/shop/listeners/web/port") == 0 && d.line == 1 && d.err == EADDRINUSE);
+	cr_expect(strcmp(d.message, "cannot listen on 127.0.0.1:8080: Address already in use") == 0, "%s",
+	    d.message);
 	d = (struct diag){0};
 	model_explain_place(w.model, 4711, EMFILE, &d);
 	cr_expect(d.err == EMFILE);
@@ -455,7 +476,8 @@ tree_remove(const char *path)
 	size_t len = strlen(path), kept = 0;
 
 	for (size_t i = 0; i < nleaves; i++) {
-		if (strncmp(tree[i].path, path, len) == 0 && (tree[i].path[len] == '\0' || path[len - 1] == '/')) {
+		if (strncmp(tree[i].path, path, len) == 0 &&
+		    (tree[i].path[len] == '\0' || path[len - 1] == '/')) {
 			free((char *)tree[i].path);
 			free((char *)tree[i].text);
 		} else {
@@ -528,7 +550,8 @@ one_of(const char *a, const char *b, const char *c)
 static const char *
 random_step(char *path, size_t pn, char *text, size_t tn)
 {
-	const char *s = one_of("ant", "bee", "cat"), *l = one_of("x", "y", "y"), *g = one_of("gnu", "hen", "ibis");
+	const char *s = one_of("ant", "bee", "cat"), *l = one_of("x", "y", "y"),
+		   *g = one_of("gnu", "hen", "ibis");
 	const char *n = one_of("main", "net", "net"), *v = one_of("up", "van", "van");
 	unsigned r = (unsigned)rand_r(&seed) % 24;
 
@@ -545,7 +568,8 @@ random_step(char *path, size_t pn, char *text, size_t tn)
 	} else if (r < 9) {
 		static const char *const files[] = {"priority", "match", "action"};
 
-		snprintf(path, pn, "services/%s/listeners/%s/rules/%s/%s", s, l, one_of("q", "r", "s"), files[r - 6]);
+		snprintf(path, pn, "services/%s/listeners/%s/rules/%s/%s", s, l, one_of("q", "r", "s"),
+		    files[r - 6]);
 		if (r == 6)
 			snprintf(text, tn, "%s\n", one_of("1", "2", "3"));
 		else if (r == 7)
@@ -568,7 +592,8 @@ random_step(char *path, size_t pn, char *text, size_t tn)
 		snprintf(path, pn, "vpcs/%s/listen", v);
 		snprintf(text, tn, "%s\n", one_of("127.0.0.1", "127.0.0.2", "::1"));
 	} else if (r < 19) {
-		snprintf(path, pn, "target-groups/%s/targets/%s", g, one_of("10.0.0.1", "10.0.0.1:80", "10.0.0.2"));
+		snprintf(path, pn, "target-groups/%s/targets/%s", g,
+		    one_of("10.0.0.1", "10.0.0.1:80", "10.0.0.2"));
 	} else if (r < 20) {
 		snprintf(path, pn, "target-groups/%s/port", g);
 		snprintf(text, tn, "%s\n", one_of("80", "81", "82"));
@@ -618,8 +643,8 @@ compare(unsigned at, const char *path, const char *text)
 	char *want = loaded(&nproblems), *got = printed(w.served);
 
 	cr_assert(nproblems == 0, "step %u accepted what a load refuses: %s <- %s", at, path, text);
-	cr_assert(strcmp(want, got) == 0, "step %u, %s <- %s\n%s---\n%s", at, path, text == NULL ? "nothing" : text, got,
-	    want);
+	cr_assert(strcmp(want, got) == 0, "step %u, %s <- %s\n%s---\n%s", at, path,
+	    text == NULL ? "nothing" : text, got, want);
 	free(want);
 	free(got);
 }

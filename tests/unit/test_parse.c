@@ -23,12 +23,13 @@ judge_rows(const struct row *rows, size_t n)
 		struct diag d = {0};
 		enum verdict got = model_judge(r->path, str_of(r->text), true, &d);
 
-		cr_expect(got == (r->says == NULL ? VERDICT_GOOD : VERDICT_BAD), "row %zu '%s': %d %s", i, r->text, got,
-		    d.message);
+		cr_expect(got == (r->says == NULL ? VERDICT_GOOD : VERDICT_BAD), "row %zu '%s': %d %s", i,
+		    r->text, got, d.message);
 		if (r->says == NULL)
 			continue;
 		cr_expect(strcmp(d.message, r->says) == 0, "row %zu '%s': %s", i, r->text, d.message);
-		cr_expect(d.line == r->line && d.column == r->column, "row %zu '%s': %u:%u", i, r->text, d.line, d.column);
+		cr_expect(d.line == r->line && d.column == r->column, "row %zu '%s': %u:%u", i, r->text,
+		    d.line, d.column);
 		cr_expect(d.err == EINVAL && strcmp(d.path, r->path) == 0, "row %zu", i);
 	}
 }
@@ -50,7 +51,8 @@ Test(parse, reads_single_values)
 	    {RULE "priority", "2001\n", 1, 1, "priority must be a number from 1 to 2000, not '2001'"},
 	    {"services/shop/idle-timeout", "", 0, 0, NULL},
 	    {"services/shop/idle-timeout", "86400\n", 0, 0, NULL},
-	    {"services/shop/idle-timeout", "86401\n", 1, 1, "idle-timeout must be a number from 1 to 86400, not '86401'"},
+	    {"services/shop/idle-timeout", "86401\n", 1, 1,
+		"idle-timeout must be a number from 1 to 86400, not '86401'"},
 	    {LISTENER "protocol", "http\n", 0, 0, NULL},
 	    {LISTENER "protocol", "HTTPS\n", 1, 1, "protocol HTTPS is not supported yet"},
 	    {LISTENER "protocol", "tls_passthrough\n", 1, 1, "protocol TLS_PASSTHROUGH is not supported yet"},
@@ -62,7 +64,8 @@ Test(parse, reads_single_values)
 	    {GROUP "protocol-version", "GRPC\n", 1, 1, "protocol-version GRPC is not supported yet"},
 	    {GROUP "vpc", "local\n", 0, 0, NULL},
 	    {GROUP "vpc", "Local\n", 1, 1,
-		"'Local' is no VPC: a VPC name is made of lower-case letters, digits and single inner hyphens"},
+		"'Local' is no VPC: a VPC name is made of lower-case letters, digits and single inner "
+		"hyphens"},
 	    {"vpcs/local/netns", "host\n", 0, 0, NULL},
 	    {"vpcs/local/netns", "blue\n", 1, 1, "netns 'blue' is not supported yet"},
 	    {"networks/main/auth-type", "NONE\n", 0, 0, NULL},
@@ -70,8 +73,10 @@ Test(parse, reads_single_values)
 	    {"services/shop/certificate", "-----BEGIN\n", 1, 1, "certificate is not supported yet"},
 	    {"services/shop/auth-policy", "{}\n", 1, 1, "auth-policy is not supported yet"},
 	    {GROUP "health-check", "path = /\n", 1, 1, "health-check is not supported yet"},
-	    {LISTENER "port", "\xef\xbb\xbf" "80\n", 1, 1,
-		"the text begins with a byte order mark: save it as UTF-8 without one"},
+	    {LISTENER "port",
+		"\xef\xbb\xbf"
+		"80\n",
+		1, 1, "the text begins with a byte order mark: save it as UTF-8 without one"},
 	};
 
 	judge_rows(rows, COUNT(rows));
@@ -85,19 +90,24 @@ Test(parse, reads_actions)
 	    {RULE "action", "  forward=blue ; and no more\n", 0, 0, NULL},
 	    {RULE "action", "# so\n; it is\nforward = a:0 b c d e f g h i j:999\n", 0, 0, NULL},
 	    {RULE "action", "fixed-response = 404\n", 0, 0, NULL},
-	    {RULE "action", "fixed-response = 199\n", 1, 18, "fixed-response must be a number from 200 to 599, not '199'"},
-	    {RULE "action", "fixed-response = 600\n", 1, 18, "fixed-response must be a number from 200 to 599, not '600'"},
+	    {RULE "action", "fixed-response = 199\n", 1, 18,
+		"fixed-response must be a number from 200 to 599, not '199'"},
+	    {RULE "action", "fixed-response = 600\n", 1, 18,
+		"fixed-response must be a number from 200 to 599, not '600'"},
 	    {RULE "action", "foward = blue\n", 1, 1, "unknown key 'foward' (did you mean 'forward'?)"},
 	    {RULE "action", "forward blue\n", 1, 13, "'=' is missing: a line is written KEY = VALUE"},
 	    {RULE "action", "[section]\n", 1, 1, "sections have no meaning here"},
 	    {RULE "action", "forward =\n", 1, 10, "forward names no target group"},
 	    {RULE "action", "forward = blue blue:1\n", 1, 16, "target group 'blue' stands here twice"},
-	    {RULE "action", "forward = blue:1000\n", 1, 16, "weight must be a number from 0 to 999, not '1000'"},
+	    {RULE "action", "forward = blue:1000\n", 1, 16,
+		"weight must be a number from 0 to 999, not '1000'"},
 	    {RULE "action", "forward = blue:\n", 1, 16, "weight must be a number from 0 to 999, not ''"},
 	    {RULE "action", "forward = :1\n", 1, 11, "a target group stands before ':', as in blue:90"},
-	    {RULE "action", "forward = a b c d e f g h i j k\n", 1, 31, "a forward has at most 10 target groups"},
+	    {RULE "action", "forward = a b c d e f g h i j k\n", 1, 31,
+		"a forward has at most 10 target groups"},
 	    {RULE "action", "forward = Blue\n", 1, 11,
-		"'Blue' is no target group: a target group name is made of lower-case letters, digits and single inner "
+		"'Blue' is no target group: a target group name is made of lower-case letters, digits and "
+		"single inner "
 		"hyphens"},
 	    {RULE "action", "forward = a\nforward = b\n", 2, 1, "only one line can stand in action"},
 	    {RULE "action", "", 0, 0, "action must not be empty"},
@@ -112,13 +122,17 @@ Test(parse, reads_matches)
 	static const struct row rows[] = {
 	    {RULE "match", "method = GET\npath-prefix = /api\nheader-exact = x-canary: yes\n", 0, 0, NULL},
 	    {RULE "match", "    method = GET\n    path-exact = /\n", 0, 0, NULL},
-	    {RULE "match", "header-contains = cookie: a=1; b=2\nheader-prefix = user-agent: curl/\n", 0, 0, NULL},
-	    {RULE "match", "path-prefix = /\npath-case-sensitive = TRUE\nheader-case-sensitive=false\n", 0, 0, NULL},
+	    {RULE "match", "header-contains = cookie: a=1; b=2\nheader-prefix = user-agent: curl/\n", 0, 0,
+		NULL},
+	    {RULE "match", "path-prefix = /\npath-case-sensitive = TRUE\nheader-case-sensitive=false\n", 0, 0,
+		NULL},
 	    {RULE "match", "path-prefix = api\n", 1, 15, "a path begins with '/', not 'api'"},
 	    {RULE "match", "path-prefix = /a b\n", 1, 17, "' ' cannot be in a path: write it as %20"},
-	    {RULE "match", "path-exact = /a\npath-prefix = /b\n", 2, 15, "path-exact and path-prefix exclude each other"},
+	    {RULE "match", "path-exact = /a\npath-prefix = /b\n", 2, 15,
+		"path-exact and path-prefix exclude each other"},
 	    {RULE "match", "method = GET\nmethod = PUT\n", 2, 1, "method stands here twice"},
-	    {RULE "match", "method = G(T\n", 1, 10, "'G(T' is no method: it has 1 to 16 characters of a token"},
+	    {RULE "match", "method = G(T\n", 1, 10,
+		"'G(T' is no method: it has 1 to 16 characters of a token"},
 	    {RULE "match", "header-exact = x-canary\n", 1, 24, "a header match is written NAME: VALUE"},
 	    {RULE "match", "header-exact = x y: z\n", 1, 16, "'x y' is no header name"},
 	    {RULE "match", "header-exact = x:\n", 1, 18, "a header value has 1 to 2048 characters"},
@@ -140,7 +154,8 @@ Test(parse, reads_names_and_addresses)
 	    {"services/shop/domain", "a.example\nA.example\n", 2, 1, "domain 'A.example' stands here twice"},
 	    {"services/shop/domain", "10.0.0.1\n", 1, 1,
 		"'10.0.0.1' is no domain name: an address is no domain name"},
-	    {"services/shop/domain", "a.10\n", 1, 1, "'a.10' is no domain name: its last label must not be a number"},
+	    {"services/shop/domain", "a.10\n", 1, 1,
+		"'a.10' is no domain name: its last label must not be a number"},
 	    {"services/shop/domain", "a..b\n", 1, 1,
 		"'a..b' is no domain name: its labels have 1 to 63 letters, digits and inner hyphens"},
 	    {"services/shop/domain", "x\n -a.b\n", 2, 2,
@@ -150,7 +165,8 @@ Test(parse, reads_names_and_addresses)
 	    {"services/shop/domain", "a.*.b\n", 1, 1,
 		"'a.*.b' is no domain name: its labels have 1 to 63 letters, digits and inner hyphens"},
 	    {"vpcs/local/listen", "127.0.0.1\n::1\n10.0.0.1\n", 0, 0, NULL},
-	    {"vpcs/local/listen", "127.0.0.1:80\n", 1, 1, "'127.0.0.1:80' must not have a port: listeners have"},
+	    {"vpcs/local/listen", "127.0.0.1:80\n", 1, 1,
+		"'127.0.0.1:80' must not have a port: listeners have"},
 	    {"vpcs/local/listen", "localhost\n", 1, 1, "'localhost' is no address"},
 	    {"vpcs/local/listen", "::1\n0::1\n", 2, 1, "address '0::1' stands here twice"},
 	    {GROUP "targets/10.0.0.5", "", 0, 0, NULL},
@@ -225,7 +241,8 @@ Test(parse, judges_what_is_written_so_far)
 		struct diag d = {0};
 		enum verdict got = model_judge(rows[i].path, str_of(rows[i].text), false, &d);
 
-		cr_expect(got == rows[i].want, "row %zu '%s': %d, want %d %s", i, rows[i].text, got, rows[i].want, d.message);
+		cr_expect(got == rows[i].want, "row %zu '%s': %d, want %d %s", i, rows[i].text, got,
+		    rows[i].want, d.message);
 		cr_expect((got == VERDICT_BAD) == (d.err != 0), "row %zu", i);
 	}
 }
@@ -239,7 +256,8 @@ Test(parse, never_calls_the_beginning_of_a_good_text_bad)
 	    {LISTENER "port", "# a comment\r\n  8080 \r\n\r\n"},
 	    {LISTENER "protocol", "\n Http\n; end"},
 	    {RULE "action", "; x = y\nforward: blue-1:90\tgreen:0 ; tail: a = b\n\n"},
-	    {RULE "match", "method = PROPFIND\npath-prefix = /a%20b/?x=1&y#z\nheader-prefix = A-b: c: d = e ; tail\n"},
+	    {RULE "match",
+		"method = PROPFIND\npath-prefix = /a%20b/?x=1&y#z\nheader-prefix = A-b: c: d = e ; tail\n"},
 	    {RULE "match", "header-case-sensitive = True\nheader-contains = Cookie:   x  y  \n"},
 	    {"services/shop/domain", "Shop.Example.COM\n  *.a-b.c  \n# x\nlocalhost"},
 	    {"vpcs/local/listen", "10.0.0.1\n fd00::5 \n"},
@@ -252,14 +270,15 @@ Test(parse, never_calls_the_beginning_of_a_good_text_bad)
 		size_t len = strlen(rows[i].text);
 		struct diag d = {0};
 
-		cr_expect(model_judge(rows[i].path, str_of(rows[i].text), true, &d) == VERDICT_GOOD, "row %zu: %s", i,
-		    d.message);
+		cr_expect(model_judge(rows[i].path, str_of(rows[i].text), true, &d) == VERDICT_GOOD,
+		    "row %zu: %s", i, d.message);
 		for (size_t n = 0; n <= len; n++) {
 			/* In a block of its own, so that reading past the end shows. */
 			char *part = xstrndup(rows[i].text, n);
 
 			d = (struct diag){0};
-			cr_expect(model_judge(rows[i].path, (struct str){part, (uint32_t)n}, false, &d) != VERDICT_BAD,
+			cr_expect(model_judge(rows[i].path, (struct str){part, (uint32_t)n}, false, &d) !=
+				      VERDICT_BAD,
 			    "row %zu, %zu bytes '%s': %s", i, n, part, d.message);
 			free(part);
 		}
@@ -293,8 +312,10 @@ Test(parse, takes_long_lines)
 	/* A comment as long as a file may be; then one byte more. */
 	memset(text, '#', sizeof(text));
 	memcpy(text, "80\n", 3);
-	cr_expect(model_judge(LISTENER "port", (struct str){text, ATTRIBUTE_BYTES_MAX}, true, &d) == VERDICT_GOOD);
-	cr_expect(model_judge(LISTENER "port", (struct str){text, ATTRIBUTE_BYTES_MAX + 1}, true, &d) == VERDICT_BAD);
+	cr_expect(
+	    model_judge(LISTENER "port", (struct str){text, ATTRIBUTE_BYTES_MAX}, true, &d) == VERDICT_GOOD);
+	cr_expect(model_judge(LISTENER "port", (struct str){text, ATTRIBUTE_BYTES_MAX + 1}, true, &d) ==
+		  VERDICT_BAD);
 	cr_expect(d.err == EFBIG);
 }
 
@@ -313,10 +334,11 @@ Test(parse, points_at_the_place_with_a_caret)
 
 	model_judge(RULE "action", STR("# x\nforward = blue:90 Green:10\n"), true, &d);
 	diag_print(&d, &out);
-	cr_expect(strcmp(out.p, RULE "action:2:19: 'Green' is no target group: a target group name is made of "
-				     "lower-case letters, digits and single inner hyphens\n"
-				     "  forward = blue:90 Green:10\n"
-				     "                    ^\n") == 0,
+	cr_expect(
+	    strcmp(out.p, RULE "action:2:18: 'Green' is no target group: a target group name is made of "
+			       "lower-case letters, digits and single inner hyphens\n"
+			       "  forward = blue:90 Green:10\n"
+			       "                    ^\n") == 0,
 	    "%s", out.p);
 	text_fini(&out);
 }

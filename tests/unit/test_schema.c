@@ -54,10 +54,13 @@ Test(schema, knows_what_a_path_is)
 		struct spot spot;
 
 		schema_spot(rows[i].path, rows[i].is_dir, &spot);
-		cr_expect(spot.sort == rows[i].sort, "'%s': sort %d, want %d", rows[i].path, spot.sort, rows[i].sort);
-		cr_expect(rows[i].sort == SORT_INERT || spot.kind == rows[i].kind, "'%s': kind %d", rows[i].path, spot.kind);
-		cr_expect((spot.sort == SORT_ATTRIBUTE || spot.sort == SORT_TARGET) == (spot.attribute != NULL), "'%s'",
-		    rows[i].path);
+		cr_expect(spot.sort == rows[i].sort, "'%s': sort %d, want %d", rows[i].path, spot.sort,
+		    rows[i].sort);
+		cr_expect(rows[i].sort == SORT_INERT || spot.kind == rows[i].kind, "'%s': kind %d",
+		    rows[i].path, spot.kind);
+		cr_expect(
+		    (spot.sort == SORT_ATTRIBUTE || spot.sort == SORT_TARGET) == (spot.attribute != NULL),
+		    "'%s'", rows[i].path);
 	}
 }
 
@@ -75,7 +78,8 @@ Test(schema, says_what_a_collection_holds)
 		struct spot spot;
 
 		schema_spot(rows[i].path, true, &spot);
-		cr_expect(spot.sort == SORT_COLLECTION && spot.member == rows[i].member, "'%s'", rows[i].path);
+		cr_expect(
+		    spot.sort == SORT_COLLECTION && spot.member == rows[i].member, "'%s'", rows[i].path);
 	}
 }
 
@@ -109,7 +113,8 @@ Test(schema, checks_names_by_lattices_grammar)
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		const char *why = NULL;
 
-		cr_expect(schema_name_check(rows[i].kind, str_of(rows[i].name), &why) == rows[i].rc, "'%s'", rows[i].name);
+		cr_expect(schema_name_check(rows[i].kind, str_of(rows[i].name), &why) == rows[i].rc, "'%s'",
+		    rows[i].name);
 		cr_expect((why != NULL) == (rows[i].rc != 0), "'%s'", rows[i].name);
 	}
 }
@@ -123,8 +128,10 @@ Test(schema, refuses_only_likely_typos)
 		const char *says;
 	} rows[] = {
 	    {"services/shop/listeners/web/port", false, 0, NULL},
-	    {"services/shop/listeners/web/prot", false, -EPERM, "no file is called 'prot' here (did you mean 'port'?)"},
-	    {"services/shop/listeners/web/ports", false, -EPERM, "no file is called 'ports' here (did you mean 'port'?)"},
+	    {"services/shop/listeners/web/prot", false, -EPERM,
+		"no file is called 'prot' here (did you mean 'port'?)"},
+	    {"services/shop/listeners/web/ports", false, -EPERM,
+		"no file is called 'ports' here (did you mean 'port'?)"},
 	    {"services/shop/listeners/web/port~", false, 0, NULL},
 	    {"services/shop/listeners/web/.port.swp", false, 0, NULL},
 	    {"services/shop/listeners/web/p", false, 0, NULL},
@@ -135,10 +142,12 @@ Test(schema, refuses_only_likely_typos)
 	    {"services/shop/listeners/web/rules/cart/mtach", false, -EPERM,
 		"no file is called 'mtach' here (did you mean 'match'?)"},
 	    {"services/shop/README", false, 0, NULL},
-	    {"services/shop/listener", false, -EPERM, "no file is called 'listener' here (did you mean 'listeners'?)"},
+	    {"services/shop/listener", false, -EPERM,
+		"no file is called 'listener' here (did you mean 'listeners'?)"},
 	    {"services/shop/notes", true, 0, NULL},
 	    {"services/Shop", true, -EINVAL,
-		"'Shop' is refused: a service name is made of lower-case letters, digits and single inner hyphens"},
+		"'Shop' is refused: a service name is made of lower-case letters, digits and single inner "
+		"hyphens"},
 	    {"services/.Shop", true, 0, NULL},
 	    {"services/Shop", false, 0, NULL},
 	    {"services/shop/domain", true, -EPERM, "'domain' is the name of a file here"},
@@ -148,12 +157,14 @@ Test(schema, refuses_only_likely_typos)
 	    {".git", true, 0, NULL},
 	    {"target-groups/blue/targets/10.0.0.5", false, 0, NULL},
 	    {"target-groups/blue/targets/10.0.0.256", false, -EPERM,
-		"'10.0.0.256' is no address (a target is called like 10.0.0.5, 10.0.0.5:8080 or [fd00::5]:8080)"},
+		"'10.0.0.256' is no address (a target is called like 10.0.0.5, 10.0.0.5:8080 or "
+		"[fd00::5]:8080)"},
 	    {"target-groups/blue/targets/[fd00::5", false, -EPERM, NULL},
 	    {"target-groups/blue/targets/10.0.0.5:99999", false, -EPERM, NULL},
 	    {"target-groups/blue/targets/4913", false, 0, NULL},
 	    {"target-groups/blue/targets/fd00.bak", false, 0, NULL},
-	    {"target-groups/blue/targets/hook.lambda", false, -EINVAL, "a target of type LAMBDA is not supported yet"},
+	    {"target-groups/blue/targets/hook.lambda", false, -EINVAL,
+		"a target of type LAMBDA is not supported yet"},
 	    {"target-groups/blue/targets/i-0123456789abcdef0:80", false, -EINVAL,
 		"a target of type INSTANCE is not supported yet"},
 	    {"anything/at/all", false, 0, NULL},
@@ -163,7 +174,8 @@ Test(schema, refuses_only_likely_typos)
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct diag d = {0};
 
-		cr_expect(schema_may_create(rows[i].path, rows[i].is_dir, &d) == rows[i].rc, "'%s'", rows[i].path);
+		cr_expect(
+		    schema_may_create(rows[i].path, rows[i].is_dir, &d) == rows[i].rc, "'%s'", rows[i].path);
 		cr_expect(d.err == -rows[i].rc, "'%s'", rows[i].path);
 		if (rows[i].says != NULL)
 			cr_expect(strcmp(d.message, rows[i].says) == 0, "'%s': %s", rows[i].path, d.message);
@@ -182,6 +194,7 @@ Test(schema, numbers_the_attributes_of_a_kind_in_order)
 
 		cr_expect(n <= ATTRIBUTES_MAX);
 		for (size_t i = 0; i < n; i++)
-			cr_expect(a[i].index == i && a[i].kind == (enum kind)k && a[i].about != NULL, "%s", a[i].name);
+			cr_expect(a[i].index == i && a[i].kind == (enum kind)k && a[i].about != NULL, "%s",
+			    a[i].name);
 	}
 }

@@ -94,12 +94,11 @@ Test(status, of_a_service)
 	    "ignored domian did you mean domain\n"
 	    "ignored listeners/README\n"
 	    "ignored notes\n");
-	expect("services/alone",
-	    "status CREATE_IN_PROGRESS\nwaiting network\n"
-	    "name alone.lattice.internal\nname alone.localhost\nname alone\n"
-	    "network none\n"
-	    "listener web ACTIVE\n"
-	    "requests 0\n");
+	expect("services/alone", "status CREATE_IN_PROGRESS\nwaiting network\n"
+				 "name alone.lattice.internal\nname alone.localhost\nname alone\n"
+				 "network none\n"
+				 "listener web ACTIVE\n"
+				 "requests 0\n");
 }
 
 Test(status, of_a_listener_and_its_rules)
@@ -110,7 +109,8 @@ Test(status, of_a_listener_and_its_rules)
 	    "rule cart 10 ACTIVE 0\n"
 	    "rule wrong 10 CREATE_FAILED 0 priority 10 is taken by rule 'cart'\n"
 	    "default 0\n");
-	expect("services/shop/listeners/half", "status CREATE_IN_PROGRESS\nmissing default-action\ndefault 0\n");
+	expect(
+	    "services/shop/listeners/half", "status CREATE_IN_PROGRESS\nmissing default-action\ndefault 0\n");
 	expect("services/shop/listeners/web/rules/cart",
 	    "status ACTIVE\nrequests 0\nforward blue 90 0\nforward green 10 0\n");
 	expect("services/shop/listeners/web/rules/wrong",
@@ -119,12 +119,12 @@ Test(status, of_a_listener_and_its_rules)
 
 Test(status, of_groups_networks_and_vpcs)
 {
-	expect("target-groups/blue",
-	    "status ACTIVE\n"
-	    "used-by services/shop/listeners/web/default-action\n"
-	    "used-by services/shop/listeners/web/rules/cart/action\n"
-	    "target 10.0.0.5 UNAVAILABLE HealthCheckDisabled requests 0 inflight 0\n"
-	    "target 10.0.0.5:80 UNAVAILABLE 10.0.0.5:80 is target '10.0.0.5' already requests 0 inflight 0\n");
+	expect("target-groups/blue", "status ACTIVE\n"
+				     "used-by services/shop/listeners/web/default-action\n"
+				     "used-by services/shop/listeners/web/rules/cart/action\n"
+				     "target 10.0.0.5 UNAVAILABLE HealthCheckDisabled requests 0 inflight 0\n"
+				     "target 10.0.0.5:80 UNAVAILABLE 10.0.0.5:80 is target '10.0.0.5' "
+				     "already requests 0 inflight 0\n");
 	expect("target-groups/spare",
 	    "status ACTIVE\ntarget 10.0.0.9 UNUSED TargetGroupNotInUse requests 0 inflight 0\n");
 	expect("networks/main", "status ACTIVE\nservice shop ACTIVE\nvpc local ACTIVE\n");
@@ -138,7 +138,8 @@ Test(status, has_identities_that_stay)
 		const char *path, *id, *arn;
 	} rows[] = {
 	    {"services/shop", "svc", "arn:aws:vpc-lattice:eu-north-1:123456789012:service/svc-[0-9a-z]{17}$"},
-	    {"services/shop/listeners/web", "listener", "service/svc-[0-9a-z]{17}/listener/listener-[0-9a-z]{17}$"},
+	    {"services/shop/listeners/web", "listener",
+		"service/svc-[0-9a-z]{17}/listener/listener-[0-9a-z]{17}$"},
 	    {"services/shop/listeners/web/rules/cart", "rule",
 		"service/svc-[0-9a-z]{17}/listener/listener-[0-9a-z]{17}/rule/rule-[0-9a-z]{17}$"},
 	    {"target-groups/blue", "tg", "targetgroup/tg-[0-9a-z]{17}$"},
@@ -152,7 +153,8 @@ Test(status, has_identities_that_stay)
 		char pattern[256];
 		regex_t regex;
 
-		cr_assert(status_print(&c, rows[i].path, &one) == 0 && status_print(&c, rows[i].path, &two) == 0);
+		cr_assert(
+		    status_print(&c, rows[i].path, &one) == 0 && status_print(&c, rows[i].path, &two) == 0);
 		cr_expect(strcmp(one.p, two.p) == 0);
 		snprintf(pattern, sizeof(pattern), "^id %s-[0-9a-z]{17}$", rows[i].id);
 		cr_assert(regcomp(&regex, pattern, REG_EXTENDED | REG_NEWLINE) == 0);
@@ -169,13 +171,16 @@ Test(status, has_identities_that_stay)
 Test(status, is_of_objects_only)
 {
 	static const char *const paths[] = {"", "services", "services/none", "services/shop/listeners",
-	    "services/shop/domain", "networks/main/services/shop", "target-groups/blue/targets/10.0.0.5", "nonsense"};
+	    "services/shop/domain", "networks/main/services/shop", "target-groups/blue/targets/10.0.0.5",
+	    "nonsense"};
 	struct status_context c = {.model = w.model};
 	struct text out = {0};
 
 	for (size_t i = 0; i < COUNT(paths); i++)
 		cr_expect(status_print(&c, paths[i], &out) == -ENOENT, "%s", paths[i]);
 	status_print_objects(&c, &out);
-	cr_expect(strcmp(out.p, "objects vpcs 2 networks 1 services 2 listeners 3 rules 3 target-groups 3\n") == 0, "%s", out.p);
+	cr_expect(
+	    strcmp(out.p, "objects vpcs 2 networks 1 services 2 listeners 3 rules 3 target-groups 3\n") == 0,
+	    "%s", out.p);
 	text_fini(&out);
 }

@@ -91,7 +91,8 @@ Test(table, finds_hosts_exactly_then_by_the_longest_wildcard)
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		const struct service *s = table_host(t, rows[i].scope, str_of(rows[i].host));
 
-		cr_expect((s == NULL) == (rows[i].want == NULL) && (s == NULL || str_eq(s->name, str_of(rows[i].want))),
+		cr_expect((s == NULL) == (rows[i].want == NULL) &&
+			      (s == NULL || str_eq(s->name, str_of(rows[i].want))),
 		    "row %zu", i);
 	}
 	cr_expect(table_host_exact(t, 1, STR("a.example")) == NULL);
@@ -114,8 +115,10 @@ Test(table, leaves_the_table_before_it_as_it_was)
 	b = build_new(two);
 	build_service(b, 5, NULL);
 	three = seal(b);
-	cr_expect(table_host(one, 1, STR("old.example")) != NULL && table_host(one, 1, STR("new.example")) == NULL);
-	cr_expect(table_host(two, 1, STR("old.example")) == NULL && table_host(two, 1, STR("new.example")) != NULL);
+	cr_expect(
+	    table_host(one, 1, STR("old.example")) != NULL && table_host(one, 1, STR("new.example")) == NULL);
+	cr_expect(
+	    table_host(two, 1, STR("old.example")) == NULL && table_host(two, 1, STR("new.example")) != NULL);
 	cr_expect(table_host(one, 1, STR("shop")) != table_host(two, 1, STR("shop")));
 	cr_expect(table_host(three, 1, STR("shop")) == NULL && table_service(three, 5) == NULL);
 	cr_expect(table_service(one, 70000) == NULL && table_service(three, 70000) != NULL);
@@ -155,7 +158,8 @@ Test(table, refuses_a_taken_name_and_can_be_amended)
 	build_service(b, 0, make_service(0, "a", 7, HOSTS("a", "x")));
 	build_service(b, 1, make_service(1, "b", 7, HOSTS("b", "x")));
 	cr_assert(build_seal(b, &t, &clash) == -EEXIST);
-	cr_expect(clash.scope == 7 && str_eq(clash.name, STR("x")) && clash.mine->index == 1 && clash.theirs->index == 0);
+	cr_expect(clash.scope == 7 && str_eq(clash.name, STR("x")) && clash.mine->index == 1 &&
+		  clash.theirs->index == 0);
 	cr_assert(build_seal(b, &t, &clash) == -EEXIST, "it stays refused");
 	build_service(b, 1, make_service(1, "b", 8, HOSTS("b", "x")));
 	cr_assert(build_seal(b, &t, &clash) == 0);
@@ -359,12 +363,13 @@ Test(table, prints_routes_in_match_order)
 	build_service(b, 0, s);
 	t = seal(b);
 	table_print(t, &out);
-	cr_expect(strcmp(out.p,
-		      "main shop/web 10 cart HTTP 127.0.0.1:8080 shop.example,shop idle-timeout=30 method=GET "
-		      "path-prefix=/cart path-case-sensitive header-contains=x-a:\"b \\\"c\\\"\\x01\" -> forward "
-		      "blue:90{10.0.0.5:80,[fd00::5]:8080}\n"
-		      "main shop/web default default HTTP 127.0.0.1:8080 shop.example,shop idle-timeout=30 -> "
-		      "fixed-response 404\n") == 0,
+	cr_expect(
+	    strcmp(out.p,
+		"main shop/web 10 cart HTTP 127.0.0.1:8080 shop.example,shop idle-timeout=30 method=GET "
+		"path-prefix=/cart path-case-sensitive header-contains=x-a:\"b \\\"c\\\"\\x01\" -> forward "
+		"blue:90{10.0.0.5:80,[fd00::5]:8080}\n"
+		"main shop/web default default HTTP 127.0.0.1:8080 shop.example,shop idle-timeout=30 -> "
+		"fixed-response 404\n") == 0,
 	    "%s", out.p);
 	text_fini(&out);
 	table_free(t);

@@ -76,7 +76,8 @@ dir_source(const char *root)
 
 /* ------------------------------------------------------------------ a list of paths */
 
-/* A path that ends in `/` is a directory, one that begins with `@` a link; directories above come by themselves. */
+/* A path that ends in `/` is a directory, one that begins with `@` a link; directories above come by
+ * themselves. */
 struct leaf {
 	const char *path, *text;
 };
@@ -165,8 +166,10 @@ struct world {
 static inline void
 world_init(struct world *w)
 {
-	static const struct model_config config = {
-	    .suffix = "lattice.internal", .account = "123456789012", .region = "eu-north-1", .mountpoint = "/lattice"};
+	static const struct model_config config = {.suffix = "lattice.internal",
+	    .account = "123456789012",
+	    .region = "eu-north-1",
+	    .mountpoint = "/lattice"};
 
 	*w = (struct world){0};
 	w->model = model_new(&config, &w->slots);

@@ -721,6 +721,9 @@ main(int argc, char **argv)
 			client_open(&g, i);
 	}
 	loop(&g);
+	/* The ring lets go of the listener some time after our end: the next run wants the port at once. */
+	if (g.opt.backend_port > 0)
+		shutdown(g.listen_fd, SHUT_RDWR);
 	if (g.opt.client && !g.opt.idle)
 		report_print(&g);
 	return 0;

@@ -4,8 +4,8 @@ One worker each, on the same core, keep-alive to the backend, no access log, and
 Host kept, x-forwarded-for, -proto and -port, and a request id.
 """
 import contextlib
-import http.client
 import os
+import random
 import re
 import resource
 import socket
@@ -68,9 +68,11 @@ backend back
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below the range from which the kernel takes ports for outgoing connections: it stays free until it is used."""
+    while True:
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", random.randrange(20000, 32000)))
+            return s.getsockname()[1]
 
 
 def _raise_files():
@@ -81,18 +83,6 @@ def _raise_files():
 
 def pinned(cpu, argv):
     return ["taskset", "-c", str(cpu), *map(str, argv)]
-
-
-def get(port, host="bench.localhost", path="/0"):
-    """The status of one request on a connection of its own; 0 when there is no answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-    try:
-        connection.request("GET", path, headers={"Host": host})
-        return connection.getresponse().status
-    except OSError:
-        return 0
-    finally:
-        connection.close()
 
 
 class Proxy:

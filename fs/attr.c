@@ -2,8 +2,6 @@
 #include "attr.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/xattr.h>
 
 /* A file without a name in the store: whoever has it open has a descriptor. -1: nobody. */
 static int
@@ -90,78 +88,17 @@ attr_set(struct tree *t, struct inode *n, const struct handle *h, const struct o
 
 /* ------------------------------------------------------------------ extended */
 
-/* Access lists, capabilities and the like are not kept, and that must be said. */
-static int
-open_for(struct tree *t, struct inode *n, const char *name)
-{
-	char path[PATH_MAX];
-	int rc = inode_path(n, path);
-
-	if (n->view != VIEW_NONE || strncmp(name, "user.", 5) != 0)
-		return -EOPNOTSUPP;
-	if (n->draft)
-		return dup(n->aside.fd);
-	if (rc == 0)
-		rc = store_file(&t->store, path, O_RDONLY);
-	return rc == -ELOOP ? -EOPNOTSUPP : rc;
-}
-
 ssize_t
 attr_get(struct tree *t, struct inode *n, const char *name, char *value, size_t size)
 {
 	char path[PATH_MAX];
 	const char *text;
-	ssize_t len;
 
-	if (strcmp(name, XATTR_ERROR) == 0) {
-		text = inode_path(n, path) == 0 ? errors_last(&t->errors, path, t->uid) : NULL;
-		if (text == NULL)
-			return -ENODATA;
-		memcpy(value, text, MIN(size, strlen(text)));
-		return (ssize_t)strlen(text);
-	}
-	cleanup_fd int fd = open_for(t, n, name);
-
-	if (fd < 0)
-		return fd;
-	len = fgetxattr(fd, name, value, size);
-	return len < 0 ? -errno : len;
-}
-
-ssize_t
-attr_list(struct tree *t, struct inode *n, char *names, size_t size)
-{
-	cleanup_fd int fd = open_for(t, n, "user.");
-	ssize_t all = fd < 0 ? 0 : flistxattr(fd, names, size), len = 0;
-
-	for (char *name = names, *next; all > 0 && name < names + all; name = next) {
-		next = name + strlen(name) + 1;
-		if (strncmp(name, "user.", 5) != 0)
-			continue;
-		memmove(names + len, name, (size_t)(next - name));
-		len += next - name;
-	}
-	return len;
-}
-
-int
-attr_put(struct tree *t, struct inode *n, const char *name, const char *value, size_t size, int flags)
-{
-	cleanup_fd int fd = open_for(t, n, name);
-
-	if (fd < 0)
-		return fd;
-	if (strcmp(name, XATTR_ERROR) == 0)
-		return -EPERM;
-	return fsetxattr(fd, name, value, size, flags) < 0 ? -errno : 0;
-}
-
-int
-attr_remove(struct tree *t, struct inode *n, const char *name)
-{
-	cleanup_fd int fd = open_for(t, n, name);
-
-	if (fd < 0)
-		return fd;
-	return fremovexattr(fd, name) < 0 ? -errno : 0;
+	if (strcmp(name, XATTR_ERROR) != 0)
+		return -EOPNOTSUPP;
+	text = inode_path(n, path) == 0 ? errors_last(&t->errors, path, t->uid) : NULL;
+	if (text == NULL)
+		return -ENODATA;
+	memcpy(value, text, MIN(size, strlen(text)));
+	return (ssize_t)strlen(text);
 }

@@ -1,4 +1,4 @@
-/* attr.h - attributes of what the kernel knows by number: stat, owner, mode, times, extended attributes. */
+/* attr.h - attributes of what the kernel knows by number: stat, owner, mode, times, and user.lattice.error. */
 #ifndef ATTR_H
 #define ATTR_H
 
@@ -12,11 +12,9 @@ int attr_stat(struct tree *t, struct inode *n, const struct handle *h, struct st
 int attr_set(struct tree *t, struct inode *n, const struct handle *h, const struct owner *to,
     const struct timespec times[2]);
 
-/* Extended attributes of users alone, and XATTR_ERROR: the last refusal of a file. The length, or -errno. */
+/* The one extended attribute there is: the last refusal of a file. Its length, -ENODATA, or -EOPNOTSUPP for
+ * any other: access lists, capabilities and the like are not kept, and that must be said. */
 #define XATTR_ERROR "user.lattice.error"
 ssize_t attr_get(struct tree *t, struct inode *n, const char *name, char *value, size_t size);
-ssize_t attr_list(struct tree *t, struct inode *n, char *names, size_t size);
-int attr_put(struct tree *t, struct inode *n, const char *name, const char *value, size_t size, int flags);
-int attr_remove(struct tree *t, struct inode *n, const char *name);
 
 #endif

@@ -10,9 +10,33 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/syscall.h>
-#include <sys/xattr.h>
 
 /* ------------------------------------------------------------------ places */
+
+static int
+find_dir(struct store *s, const char *path, size_t len)
+{
+	for (unsigned i = 0; i < STORE_DIRS; i++) {
+		struct store_dir *d = &s->dirs[i];
+
+		if (d->path != NULL && strncmp(d->path, path, len) == 0 && d->path[len] == '\0') {
+			d->used = ++s->uses;
+			return d->fd;
+		}
+	}
+	return -1;
+}
+
+static int
+parent_at_hand(struct store *s, const char *path, const char **name)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (slash == NULL || slash[1] == '\0')
+		return -1;
+	*name = slash + 1;
+	return find_dir(s, path, (size_t)(slash - path));
+}
 
 /* O_PATH is enough to stand in a directory, and works in those that may not be read. */
 static int
@@ -22,7 +46,16 @@ open_dir(struct store *s, const char *path, int flags)
 	    .flags = (uint64_t)(flags | O_DIRECTORY | O_CLOEXEC),
 	    .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
 	};
-	long fd = syscall(SYS_openat2, s->dir, path[0] ? path : ".", &how, sizeof(how));
+	const char *name;
+	int at;
+	long fd;
+
+	/* One step from a directory at hand is cheaper, and resolves nothing. */
+	at = parent_at_hand(s, path, &name);
+	if (at >= 0)
+		fd = openat(at, name, flags | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	else
+		fd = syscall(SYS_openat2, s->dir, path[0] ? path : ".", &how, sizeof(how));
 
 	if (fd >= 0)
 		return (int)fd;
@@ -63,20 +96,6 @@ keep_dir(struct store *s, const char *path, size_t len, int fd)
 	}
 	*d = (struct store_dir){.path = xstrndup(path, len), .fd = fd, .used = ++s->uses};
 	return fd;
-}
-
-static int
-find_dir(struct store *s, const char *path, size_t len)
-{
-	for (unsigned i = 0; i < STORE_DIRS; i++) {
-		struct store_dir *d = &s->dirs[i];
-
-		if (d->path != NULL && strncmp(d->path, path, len) == 0 && d->path[len] == '\0') {
-			d->used = ++s->uses;
-			return d->fd;
-		}
-	}
-	return -1;
 }
 
 /* The directory that path is in, borrowed (good for this call and one more), and the last name of path. */
@@ -225,6 +244,9 @@ store_read(struct store *s, const char *path, char *buf, size_t size)
 		if (n < 0)
 			return errno == EISDIR ? -EINVAL : -errno;
 		len += (size_t)n;
+		/* A file gives all it has: one call a file counts when ten thousand services are read. */
+		if (len < size)
+			return (ssize_t)len;
 	}
 	if (len == size && (n = read(fd, &more, 1)) != 0)
 		return n < 0 ? -errno : -EFBIG;
@@ -401,21 +423,6 @@ store_aside_put(struct store *s, struct aside *a, const char *path, struct str t
 	return rc < 0 ? rc : aside_place(s, a, path, durable);
 }
 
-/* The user's extended attributes live as long as the name, though the file behind it is a new one. */
-static void
-copy_xattrs(int from, int to)
-{
-	char names[4096], value[4096];
-	ssize_t all = flistxattr(from, names, sizeof(names));
-
-	for (char *name = names; all > 0 && name < names + all; name += strlen(name) + 1) {
-		ssize_t n;
-
-		if (strncmp(name, "user.", 5) == 0 && (n = fgetxattr(from, name, value, sizeof(value))) >= 0)
-			fsetxattr(to, name, value, (size_t)n, 0);
-	}
-}
-
 int
 store_put(struct store *s, const char *path, struct str text, const struct owner *o, bool durable)
 {
@@ -433,7 +440,6 @@ store_put(struct store *s, const char *path, struct str text, const struct owner
 		/* The group that the file has, also in a set-group-id directory. */
 		if (fchown(a.fd, owner.uid, owner.gid) == 0)
 			fchmod(a.fd, owner.mode & 07777);
-		copy_xattrs(old, a.fd);
 	}
 	rc = store_aside_put(s, &a, path, text, durable);
 	if (rc < 0)
@@ -633,7 +639,6 @@ store_unshare(struct store *s, const char *path)
 		return -errno;
 	if ((rc = store_aside(s, path, &(struct owner){st.st_mode, st.st_uid, st.st_gid}, &a)) < 0)
 		return rc;
-	copy_xattrs(old, a.fd);
 	if ((rc = copy_bytes(old, a.fd)) == 0)
 		rc = aside_place(s, &a, path, false);
 	if (rc == 0)

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 
 #define STORE_ASIDE ".latticefs." /* and a number: a text not yet in its place; reserved in the root */
-#define STORE_DIRS 4		  /* directories kept at hand */
+#define STORE_DIRS 8		  /* directories kept at hand */
 
 struct store {
 	int dir; /* of STORE, locked against a second daemon */
@@ -60,7 +60,7 @@ int store_aside(struct store *s, const char *path, const struct owner *o, struct
 int store_aside_put(struct store *s, struct aside *a, const char *path, struct str text, bool durable);
 void store_aside_drop(struct store *s, struct aside *a); /* removed; the descriptor is closed */
 
-/* Replaces the text at path, keeping mode, owner and user attributes; a new file belongs to o. */
+/* Replaces the text at path, keeping mode and owner; a new file belongs to o. */
 int store_put(struct store *s, const char *path, struct str text, const struct owner *o, bool durable);
 /* Opens a file to be made at path: the descriptor. */
 int store_create(struct store *s, const char *path, int flags, const struct owner *o);

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#define FIRST_WANT 16u
 #define GATHER_FIRST 4096u /* what came in parts begins with so much room */
 #define RING_MAX 1024u /* places in the kernel's ring */
 
@@ -16,17 +15,18 @@ stride(const struct buf_pool *p)
 }
 
 int
-buf_pool_init(struct buf_pool *p, struct ring *ring, enum buf_class class, uint32_t room, uint32_t max)
+buf_pool_init(struct buf_pool *p, struct ring *ring, enum buf_class class, const struct buf_sizes *sizes)
 {
 	int rc;
 
-	*p = (struct buf_pool){.room = room, .max = max, .class = class, .want = FIRST_WANT};
+	assert(sizes->want <= sizes->want_max && sizes->want_max <= RING_MAX);
+	*p = (struct buf_pool){.room = sizes->room, .max = sizes->max, .class = class, .want = sizes->want,
+	    .want_max = sizes->want_max};
 	list_init(&p->starved);
-	p->ring_size = RING_MAX;
-	rc = ring_buffers_new(&p->ring, ring, class, p->ring_size);
+	rc = ring_buffers_new(&p->ring, ring, class, RING_MAX);
 	if (rc != 0)
 		return rc;
-	p->bufs = calloc(max, sizeof(*p->bufs));
+	p->bufs = calloc(p->max, sizeof(*p->bufs));
 	if (p->bufs == NULL)
 		return -ENOMEM;
 	buf_refill(p);
@@ -95,7 +95,7 @@ bool
 buf_starved(struct buf_pool *p)
 {
 	if (p->in_ring == 0)
-		p->want = MIN(p->want * 2, p->ring_size);
+		p->want = MIN(p->want * 2, p->want_max);
 	return p->held < p->max;
 }
 

@@ -1,8 +1,8 @@
 /* buf.h - the bytes between a receive and a send.
  *
  * A buffer has room in front of its data, so that a head can be rewritten, or a chunk framed, where it was
- * received and sent from there: bytes are not copied between sockets. Two classes live in rings that the
- * kernel picks from (an idle connection holds none); the third is plain heap, for what must be gathered.
+ * received and sent from there: bytes are not copied between sockets. Three classes live in rings that the
+ * kernel picks from (an idle connection holds none); the fourth is plain heap, for what must be gathered.
  *
  * Kernel rings hand buffers out first in, first out, so a large one is always cold. Ours keeps few in the
  * ring and the rest on a stack; when the ring runs dry it is kept fuller from then on.
@@ -14,7 +14,8 @@
 #include "list.h"
 #include "ring.h"
 
-enum buf_class { BUF_SMALL, BUF_BIG, BUF_HEAP };
+/* SMALL for a client's head, MID for a target's answer and what is left of it, BIG for bodies that go on. */
+enum buf_class { BUF_SMALL, BUF_MID, BUF_BIG, BUF_CLASSES, BUF_HEAP = BUF_CLASSES };
 
 #define BUF_FRONT 512u /* H1_GROWTH_MAX and a chunk's size line fit */
 #define BUF_BEHIND 64u /* the end of a chunk, the last chunk and an empty trailer section */
@@ -35,13 +36,18 @@ struct buf_pool {
 	uint32_t room;
 	uint32_t nbufs, max; /* made so far, at most */
 	uint32_t in_ring, want; /* how many the kernel has, and should have */
+	uint32_t want_max;
 	uint32_t held;
-	uint32_t ring_size;
 	enum buf_class class;
 	struct list starved; /* whoever was refused for want of a buffer; woken by the worker */
 };
 
-int buf_pool_init(struct buf_pool *p, struct ring *ring, enum buf_class class, uint32_t room, uint32_t max);
+struct buf_sizes {
+	uint32_t room; /* of one buffer */
+	uint32_t max;  /* buffers made at most */
+	uint32_t want, want_max; /* in the kernel's ring: at first, and once it has run dry */
+};
+int buf_pool_init(struct buf_pool *p, struct ring *ring, enum buf_class class, const struct buf_sizes *sizes);
 void buf_pool_fini(struct buf_pool *p);
 /* The buffer of a completed receive, its data set. */
 struct buf *buf_taken(struct buf_pool *p, unsigned id, uint32_t len);

@@ -39,9 +39,9 @@ received(struct op *op, int result, uint32_t flags)
 	} else if (b != NULL) {
 		c->events->data(c, b);
 	} else if (result == -ENOBUFS) {
-		/* The big ones may all be with slow receivers: small ones keep everybody going. */
-		if (!buf_starved(&c->net->pools[c->recv_class]) && c->recv_class == BUF_BIG)
-			c->recv_class = BUF_SMALL;
+		/* The bigger ones may all be with slow receivers: smaller ones keep everybody going. */
+		if (!buf_starved(&c->net->pools[c->recv_class]) && c->recv_class > BUF_SMALL)
+			c->recv_class--;
 		list_append(&c->net->pools[c->recv_class].starved, &c->starved);
 	} else if (result == -EINTR || result == -EAGAIN) {
 		arm(c, false);
@@ -216,7 +216,7 @@ conn_progress(struct conn *c)
 void
 conn_wake_starved(struct net *net)
 {
-	for (int class = BUF_SMALL; class <= BUF_BIG; class ++) {
+	for (int class = 0; class < BUF_CLASSES; class ++) {
 		struct buf_pool *p = &net->pools[class];
 
 		for (uint32_t n = p->in_ring; n > 0 && !list_empty(&p->starved); n--) {

@@ -13,7 +13,7 @@
 /* What a worker's connections share. */
 struct net {
 	struct ring *ring;
-	struct buf_pool pools[2]; /* BUF_SMALL, BUF_BIG */
+	struct buf_pool pools[BUF_CLASSES];
 	struct wheel wheel;
 	uint64_t now_ms;
 	uint32_t nopen; /* connections and listeners that the kernel may still use */

@@ -30,6 +30,7 @@ send_head(struct exchange *ex, struct buf *b, size_t n)
 	b->len += (uint32_t)n;
 	memcpy(buf_data(b), ex->w->head, n);
 	ex->to_client.sending = b;
+	ex->to_client.sent_ms = ex->w->net.now_ms;
 	ex->answered = true;
 	conn_deadline(&c->conn, ex->idle_ms);
 	conn_send(&c->conn, buf_data(b), b->len);
@@ -136,7 +137,7 @@ parse(struct exchange *ex)
 		if (ex->up->conn.ended)
 			answer_bad(ex);
 		else
-			conn_recv(&ex->up->conn, BUF_BIG);
+			conn_recv(&ex->up->conn, BUF_MID);
 		return;
 	}
 	n = h1_parse_response(&w->msg, buf_data(ex->answer), ex->answer->len, &ex->scanned, ex->method, &fault);
@@ -145,7 +146,7 @@ parse(struct exchange *ex)
 		return;
 	}
 	if (n == 0) {
-		conn_recv(&ex->up->conn, BUF_BIG);
+		conn_recv(&ex->up->conn, BUF_MID);
 		return;
 	}
 	ex->scanned = 0;
@@ -173,6 +174,7 @@ answer_more(struct exchange *ex)
 		r->after = NULL;
 	}
 	if (r->sending != NULL) {
+		r->sent_ms = ex->w->net.now_ms;
 		conn_deadline(client, ex->idle_ms);
 		conn_send(client, buf_data(r->sending), r->sending->len);
 	} else if (r->done) {
@@ -181,7 +183,7 @@ answer_more(struct exchange *ex)
 		answer_end(ex, 0);
 	} else {
 		conn_deadline(&ex->up->conn, ex->idle_ms);
-		conn_recv(&ex->up->conn, BUF_BIG);
+		conn_recv(&ex->up->conn, relay_class(r, ex->w->net.pools, BUF_MID));
 	}
 }
 
@@ -270,6 +272,7 @@ void
 answer_sent(struct exchange *ex, int error)
 {
 	exchange_drop(ex, &ex->to_client.sending);
+	relay_sent(&ex->to_client, ex->w->net.now_ms);
 	if (error != 0) {
 		worker_count(ex->w, COUNTER_CLIENT_GONE);
 		client_close(ex->client);

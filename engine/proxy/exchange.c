@@ -149,6 +149,15 @@ find_listener(const struct service *s, const struct place *p)
 	return NULL;
 }
 
+/* Is there still a listener where the connection came in? */
+static bool
+place_stands(const struct client *c, const struct table *t)
+{
+	const struct place *p = table_place(t, c->place);
+
+	return p != NULL && p->serial == c->serial;
+}
+
 /* Who serves the host at the place where the connection came in. */
 static bool
 find_route(struct client *c, const struct table *t, struct route *r)
@@ -156,7 +165,7 @@ find_route(struct client *c, const struct table *t, struct route *r)
 	const struct place *p = table_place(t, c->place);
 	const struct msg *m = &c->w->msg;
 
-	if (p == NULL || p->serial != c->serial)
+	if (!place_stands(c, t))
 		return false;
 	for (uint32_t i = 0; i < p->nscopes; i++) {
 		r->service = table_host(t, p->scopes[i], m->host);
@@ -381,7 +390,7 @@ exchange_start(struct client *c, size_t head_len)
 
 	if (!find_route(c, w->current->table, &r)) {
 		worker_count(w, COUNTER_NO_SERVICE);
-		answer_here(c, head_len, 404, false);
+		answer_here(c, head_len, 404, !place_stands(c, w->current->table));
 		return;
 	}
 	slot_count(worker_slot(w, r.service->slot));

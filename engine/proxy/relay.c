@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#define SLOW_MS 50u /* a send that takes longer is waiting for its receiver */
 #define LAST_CHUNK STR("0\r\n\r\n")
 
 void
@@ -181,11 +182,17 @@ relay_end(struct relay *r)
 }
 
 enum buf_class
-relay_class(const struct relay *r, uint32_t small_room)
+relay_class(const struct relay *r, const struct buf_pool *pools, enum buf_class class)
 {
-	if (r->body == BODY_LENGTH)
-		return r->left > small_room ? BUF_BIG : BUF_SMALL;
-	return r->full ? BUF_BIG : BUF_SMALL;
+	bool more = r->body == BODY_LENGTH ? r->left > pools[class].room : r->full;
+
+	return more && !r->slow ? BUF_BIG : class;
+}
+
+void
+relay_sent(struct relay *r, uint64_t now_ms)
+{
+	r->slow = now_ms - r->sent_ms > SLOW_MS;
 }
 
 void

@@ -10,9 +10,10 @@ request_connected(struct exchange *ex)
 	struct conn *up = &ex->up->conn;
 
 	ex->wait = WAIT_ANSWER;
+	ex->to_target.sent_ms = ex->w->net.now_ms;
 	conn_deadline(up, ex->whole ? ex->w->config->response_timeout_ms : ex->idle_ms);
 	conn_send(up, buf_data(ex->request), ex->request->len);
-	conn_await(up, BUF_BIG);
+	conn_await(up, BUF_MID);
 }
 
 void
@@ -73,6 +74,7 @@ request_more(struct exchange *ex)
 		r->after = NULL;
 	}
 	if (r->sending != NULL) {
+		r->sent_ms = ex->w->net.now_ms;
 		conn_deadline(&ex->up->conn, ex->idle_ms);
 		conn_send(&ex->up->conn, buf_data(r->sending), r->sending->len);
 	} else if (r->done) {
@@ -81,7 +83,7 @@ request_more(struct exchange *ex)
 		client_close(c);
 	} else {
 		conn_deadline(&c->conn, ex->idle_ms);
-		conn_recv(&c->conn, relay_class(r, ex->w->net.pools[BUF_SMALL].room));
+		conn_recv(&c->conn, relay_class(r, ex->w->net.pools, BUF_SMALL));
 	}
 }
 
@@ -91,6 +93,7 @@ request_sent(struct exchange *ex, int error)
 	struct relay *r = &ex->to_target;
 
 	exchange_drop(ex, &r->sending);
+	relay_sent(r, ex->w->net.now_ms);
 	if (ex->wait == WAIT_TUNNEL) {
 		if (error != 0)
 			exchange_break(ex);

@@ -18,6 +18,7 @@ tunnel_data(struct exchange *ex, struct relay *r, struct buf *b, struct conn *to
 	}
 	relay_feed(r, b, &rest);
 	r->sending = b;
+	r->sent_ms = ex->w->net.now_ms;
 	conn_send(to, buf_data(b), b->len);
 }
 
@@ -44,5 +45,5 @@ tunnel_sent(struct exchange *ex, struct relay *r, struct conn *from, struct conn
 	else if (from->ended)
 		tunnel_end(ex, from, to);
 	else
-		conn_recv(from, relay_class(r, 0));
+		conn_recv(from, relay_class(r, ex->w->net.pools, BUF_SMALL));
 }

@@ -211,7 +211,7 @@ upstream_give(struct exchange *ex, bool keep)
 	} else {
 		pool_add(u);
 		conn_deadline(&u->conn, ex->w->config->pool_timeout_ms);
-		conn_await(&u->conn, BUF_BIG);
+		conn_await(&u->conn, BUF_MID);
 	}
 	/* Last: a slot that counts nothing may be taken away by the control thread. */
 	count_inflight(s, -1);

@@ -9,11 +9,14 @@
 #include <sys/random.h>
 
 #define RING_ENTRIES 4096u
-#define SMALL_ROOM 2048u
-#define SMALL_MAX 16384u
-#define BIG_ROOM (64u * 1024)
-#define BIG_MAX 512u
 #define TICK_MS 100u
+
+/* Few big ones in the ring, so that a body passes through memory that is still in the cache. */
+static const struct buf_sizes buf_sizes[BUF_CLASSES] = {
+    [BUF_SMALL] = {.room = 2048, .max = 16384, .want = 16, .want_max = 1024},
+    [BUF_MID] = {.room = 80 * 1024, .max = 512, .want = 16, .want_max = 512},
+    [BUF_BIG] = {.room = 512 * 1024, .max = 64, .want = 2, .want_max = 2},
+};
 
 /* ------------------------------------------------------------------ tables */
 
@@ -217,8 +220,8 @@ loop(struct worker *w)
 		ring_turn(net->ring, wheel_wait(&net->wheel, net->now_ms));
 		net->now_ms = clock_ms();
 		wheel_run(&net->wheel, net->now_ms);
-		buf_refill(&net->pools[BUF_SMALL]);
-		buf_refill(&net->pools[BUF_BIG]);
+		for (int i = 0; i < BUF_CLASSES; i++)
+			buf_refill(&net->pools[i]);
 		conn_wake_starved(net);
 	}
 }
@@ -257,9 +260,8 @@ begin(struct worker *w)
 	rc = ring_new(&net->ring, RING_ENTRIES, engine_ring_features(w->engine));
 	if (rc != 0)
 		return rc;
-	rc = buf_pool_init(&net->pools[BUF_SMALL], net->ring, BUF_SMALL, SMALL_ROOM, SMALL_MAX);
-	if (rc == 0)
-		rc = buf_pool_init(&net->pools[BUF_BIG], net->ring, BUF_BIG, BIG_ROOM, BIG_MAX);
+	for (int i = 0; i < BUF_CLASSES && rc == 0; i++)
+		rc = buf_pool_init(&net->pools[i], net->ring, i, &buf_sizes[i]);
 	if (rc != 0)
 		return rc;
 	net->now_ms = clock_ms();
@@ -291,8 +293,8 @@ end(struct worker *w)
 		list_del(&ref->link);
 		free(ref);
 	}
-	buf_pool_fini(&w->net.pools[BUF_SMALL]);
-	buf_pool_fini(&w->net.pools[BUF_BIG]);
+	for (int i = 0; i < BUF_CLASSES; i++)
+		buf_pool_fini(&w->net.pools[i]);
 }
 
 static void *

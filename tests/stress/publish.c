@@ -23,7 +23,7 @@
 
 static const char request[] = "GET /path HTTP/1.1\r\nHost: shop\r\n\r\n";
 static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-static atomic_bool stopping;
+static atomic_bool stopping, target_stopping;
 static atomic_uint served, failed;
 
 /* ------------------------------------------------------------------ sockets */
@@ -105,7 +105,7 @@ target_run(void *arg)
 	nfds_t n = 1;
 	char buf[4096];
 
-	while (!atomic_load(&stopping)) {
+	while (!atomic_load(&target_stopping)) {
 		poll(fds, n, 50);
 		if ((fds[0].revents & POLLIN) != 0 && n < CONNECTIONS_MAX)
 			fds[n++] = (struct pollfd){.fd = accept(fds[0].fd, NULL, NULL), .events = POLLIN};
@@ -363,9 +363,12 @@ main(void)
 			break;
 		round_check(&s, fd);
 	}
+	/* The clients first: a request in flight needs its target to the end. */
 	atomic_store(&stopping, true);
-	for (unsigned i = 0; i <= CLIENTS; i++)
+	for (unsigned i = 0; i < CLIENTS; i++)
 		pthread_join(threads[i], NULL);
+	atomic_store(&target_stopping, true);
+	pthread_join(threads[CLIENTS], NULL);
 	close(fd);
 	engine_stop(s.engine);
 	slots_fini(&s.slots);

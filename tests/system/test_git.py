@@ -139,7 +139,7 @@ def test_a_branch_that_does_not_parse_is_refused_too(w):
     git(w, f"checkout -q {commit}", rc=128)
     equal(w.read(f"{w.place}/port"), "port = what\n", "git's files are kept for it")
     equal(w.get().status, 200)
-    match(rf"{w.place}/port:1:1", w.read(".hold"))
+    match(rf"{w.place}/port:1:0", w.read(".hold"))
     git(w, "checkout -q -f main")
     equal(w.get().status, 200)
     equal(w.read(f"{w.place}/port"), f"{w.port}\n")

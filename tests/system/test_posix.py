@@ -201,7 +201,7 @@ def test_unlinked_files_live_while_they_are_open(w):
 def test_memory_maps_read_files(w):
     w.site()
     with open(w.path(f"{w.place}/default-action"), "rb") as text:
-        with mmap.mmap(text.fileno(), 0, prot=mmap.PROT_READ) as view:
+        with mmap.mmap(text.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ) as view:
             equal(view[:], b"forward = blue\n")
     with open(w.path("blob"), "w+b") as blob:
         blob.write(b"x" * 100000)

@@ -148,29 +148,29 @@ def test_an_open_status_is_one_consistent_rendering(w):
 
 REFUSED = [
     # attribute, text, errno, line, column, and a part of the sentence
-    ("port", "abc\n", 1, 1, "abc"), ("port", "0\n", 1, 1, "1"), ("port", "65536\n", 1, 1, "65535"),
-    ("port", "\n  80 81\n", 2, None, ""), ("protocol", "HTTTP\n", 1, 1, "HTTP"),
-    ("protocol", "HTTPS\n", 1, 1, "not supported yet"),
+    ("port", "abc\n", 1, 0, "abc"), ("port", "0\n", 1, 0, "1"), ("port", "65536\n", 1, 0, "65535"),
+    ("port", "\n  80 81\n", 2, None, ""), ("protocol", "HTTTP\n", 1, 0, "HTTP"),
+    ("protocol", "HTTPS\n", 1, 0, "not supported yet"),
     ("default-action", "forward = blue:90 gren:10\n", 1, "gren", "no target group 'gren' (did you mean 'green'?)"),
     ("default-action", "forward = blue:1000\n", 1, "1000", "999"),
     ("default-action", "forward = blue:-1\n", 1, "-1", ""),
     ("default-action", "forward = \n", 1, None, ""),
-    ("default-action", "foward = blue\n", 1, 1, "did you mean 'forward'"),
+    ("default-action", "foward = blue\n", 1, 0, "did you mean 'forward'"),
     ("default-action", "fixed-response = 199\n", 1, "199", "200"),
     ("default-action", "fixed-response = 600\n", 1, "600", "599"),
     ("default-action", "forward = blue\nfixed-response = 404\n", 2, None, ""),
     ("default-action", "forward = " + " ".join(f"g{i}" for i in range(11)) + "\n", 1, None, "10"),
     ("rules/r/match", "path-exact = /a\npath-prefix = /b\n", 2, None, ""),
-    ("rules/r/match", "methd = GET\n", 1, 1, "did you mean 'method'"),
+    ("rules/r/match", "methd = GET\n", 1, 0, "did you mean 'method'"),
     ("rules/r/match", "method = G ET\n", 1, None, ""),
     ("rules/r/match", "path-exact = nowhere\n", 1, "nowhere", "/"),
     ("rules/r/match", "header-exact = x-canary\n", 1, None, ""),
     ("rules/r/match", "path-case-sensitive = maybe\n", 1, "maybe", "true"),
     ("rules/r/match", "path-exact = /" + "x" * 2048 + "\n", 1, None, "2048"),
-    ("rules/r/priority", "0\n", 1, 1, "1"), ("rules/r/priority", "2001\n", 1, 1, "2000"),
+    ("rules/r/priority", "0\n", 1, 0, "1"), ("rules/r/priority", "2001\n", 1, 0, "2000"),
     ("rules/r/action", "forward = nowhere\n", 1, "nowhere", "no target group 'nowhere'"),
-    ("../../idle-timeout", "0\n", 1, 1, "1"), ("../../idle-timeout", "86401\n", 1, 1, "86400"),
-    ("../../domain", "good.example\nbad_domain!\n", 2, 1, ""),
+    ("../../idle-timeout", "0\n", 1, 0, "1"), ("../../idle-timeout", "86401\n", 1, 0, "86400"),
+    ("../../domain", "good.example\nbad_domain!\n", 2, 0, ""),
 ]
 
 
@@ -198,9 +198,9 @@ def test_wrong_texts_are_refused_by_write_and_explained(w):
         shown = text.split("\n")[line - 1]
         check(entry[1].startswith("  ") and entry[1][2:42] == shown[:40], f"quoted line: {entry[1]!r}, want {shown!r}")
         match(r"^ *\^$", entry[2], f"caret of {text!r}")
-        equal(len(entry[2]) - 3, int(found[1]) - 1, f"caret under column {found[1]} of {text!r}")
-        if column:
-            at = text.split("\n")[line - 1].index(column) + 1 if isinstance(column, str) else column
+        equal(len(entry[2]) - 3, int(found[1]), f"caret under column {found[1]} of {text!r}")
+        if column is not None:
+            at = text.split("\n")[line - 1].index(column) if isinstance(column, str) else column
             equal(int(found[1]), at, f"column for {text!r}")
     equal(w.get().status, 200, "service goes on")
 
@@ -216,7 +216,7 @@ def test_the_errors_of_a_directory_are_those_of_its_subtree(w):
     for i in range(40):
         refused(errno.EINVAL, w.write, "target-groups/blue/port", f"n{i}\n")
     text = w.errors()
-    equal(text.count("Z target-groups/blue/port:1:1:"), 32, "the last 32 refusals")
+    equal(text.count("Z target-groups/blue/port:1:0:"), 32, "the last 32 refusals")
     check("n39" in text and "n7\n" not in text, "the newest are kept")
 
 
@@ -242,7 +242,7 @@ def test_what_is_taken_is_refused_with_EEXIST(w):
     w.rule(w.place, "one", 10, "path-prefix = /a", "forward = blue")
     w.mkdir(f"{w.place}/rules/two")
     refused(errno.EEXIST, w.write, f"{w.place}/rules/two/priority", "10\n")
-    match(r"rules/two/priority:1:1: .*10.*'one'", w.errors(), "the message names who has it")
+    match(r"rules/two/priority:1:0: .*10.*'one'", w.errors(), "the message names who has it")
     match(r"\.hold", w.errors(), "and reminds of .hold")
     w.write(f"{w.place}/rules/two/priority", "11\n")
     refused(errno.EEXIST, w.write, f"{w.place}/rules/two/priority", "10\n")
@@ -283,7 +283,7 @@ def test_what_sockets_refuse_is_answered(w):
     with socket.create_server(("127.0.0.1", free_port())) as other:
         taken = other.getsockname()[1]
         refused(errno.EADDRINUSE, w.write, f"{w.place}/port", f"{taken}\n")
-    match(rf"{w.place}/port:1:1: ", w.errors(), "the refusal points at the port")
+    match(rf"{w.place}/port:1:0: ", w.errors(), "the refusal points at the port")
     equal(w.read(f"{w.place}/port"), f"{w.port}\n")
     equal(w.get().status, 200, "still served on the old port")
     refused(errno.EADDRNOTAVAIL, w.write, "vpcs/host/listen", "203.0.113.77\n")
@@ -478,7 +478,7 @@ def test_a_draft_is_put_in_force_by_one_rename(w):
     w.write("services/cart/listeners/web/.bad", "x")
     w.sh("mkdir -p services/.wrong/listeners/web && echo abc > services/.wrong/listeners/web/port", quiet=True)
     refused(errno.EBADMSG, os.rename, w.path("services/.wrong"), w.path("services/wrong"))
-    match("services/wrong/listeners/web/port:1:1", w.errors(), "the wrong file of the draft is named")
+    match("services/wrong/listeners/web/port:1:0", w.errors(), "the wrong file of the draft is named")
 
 
 def test_incomplete_is_no_error(w):

@@ -51,7 +51,7 @@ endif
 
 Q = $(if $(VERBOSE),,@)
 
-all: $(BUILD)/latticefs ## build the daemon
+all: $(BUILD)/latticefs $(BUILD)/target ## build the daemon, and the small HTTP server of the examples
 
 LIB_OBJ  = $(LIB_SRC:%.c=$(BUILD)/%.o)
 UNIT_OBJ = $(UNIT_SRC:%.c=$(BUILD)/%.o)
@@ -73,7 +73,7 @@ unit: $(BUILD)/unit ## run the Criterion unit tests
 
 # The parts of `check` after the build, in order; the system tests run last and count the parts that failed.
 CHECKS = layers unit asan stress fuzz
-# What the sanitized daemon runs: everything is too long for every change, `make asan-system` runs it all.
+# What the sanitized daemon runs: everything is too long for every change, `make V=asan system` runs it all.
 ASAN_SYSTEM ?= ^(tree|hold|http|failure|status|cli)\.
 J ?= 2
 
@@ -131,11 +131,11 @@ deps: ## install what building, the demo and the tests need (apt-get; root)
 # Two steps: what the first installs is seen by the second.
 demo: ## the main job: mount, build a service, shift weights; installs what it needs
 	@.ci/deps.sh demo
-	$(Q)$(MAKE) --no-print-directory all $(BUILD)/target
-	$(Q)BUILD=$(CURDIR)/$(BUILD) examples/demo
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)BUILD=$(abspath $(BUILD)) examples/demo
 
-examples: all $(BUILD)/target ## run every example
-	$(Q)for run in examples/*/run; do echo "== $$run"; BUILD=$(CURDIR)/$(BUILD) $$run || exit 1; done
+examples: all ## run every example
+	$(Q)for run in examples/*/run; do echo "== $$run"; BUILD=$(abspath $(BUILD)) $$run || exit 1; done
 
 bench: ## CPU per request against nginx and HAProxy, changes, scale, memory; BENCH='--rounds 2 --only change'
 	@.ci/deps.sh bench

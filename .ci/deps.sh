@@ -5,7 +5,7 @@ set -eu
 
 build="gcc make pkg-config libc6-dev libfuse3-dev liburing-dev libinih-dev"
 demo="fuse3 curl git mount"
-check="libcriterion-dev python3 clang libclang-rt-14-dev clang-format universal-ctags mandoc attr acl rsync vim zsh patch perl
+check="libcriterion-dev python3 clang libclang-rt-14-dev clang-format universal-ctags mandoc attr rsync vim zsh patch perl
     iproute2 busybox ed util-linux"
 bench="python3 nginx-light haproxy util-linux"
 

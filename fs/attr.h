@@ -1,4 +1,5 @@
-/* attr.h - attributes of what the kernel knows by number: stat, owner, mode, times, and user.lattice.error. */
+/* attr.h - attributes of what the kernel knows by number: stat, owner, mode, times, and user.lattice.error.
+ */
 #ifndef ATTR_H
 #define ATTR_H
 

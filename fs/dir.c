@@ -30,7 +30,7 @@ dir_fill(struct tree *t, struct inode *n, struct dir *d)
 
 	text_clear(&d->names);
 	d->n = 0;
-	d->read = false;
+	d->filled = true;
 	/* Removed, and somebody still stands in it: it is empty. */
 	if (rc == -ENOENT)
 		return 0;

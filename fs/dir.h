@@ -9,7 +9,7 @@ struct dir {
 	struct text names; /* each with its NUL */
 	uint32_t *at;	   /* of each name */
 	size_t n, size;
-	bool read; /* since it was filled */
+	bool filled;
 };
 
 int dir_fill(struct tree *t, struct inode *n, struct dir *d);

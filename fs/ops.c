@@ -565,14 +565,10 @@ op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi
 static void
 op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct tree *t = tree_of(req);
 	struct dir *d = xcalloc(1, sizeof(*d));
-	int rc = dir_fill(t, inode_of(t, ino), d);
 
 	fi->fh = (uintptr_t)d;
-	if (rc < 0)
-		reply_rc(req, rc);
-	if (rc < 0 || fuse_reply_open(req, fi) < 0)
+	if (fuse_reply_open(req, fi) < 0)
 		dir_free(d);
 }
 
@@ -617,10 +613,12 @@ reply_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_fi
 	struct inode *n = inode_of(t, ino);
 	cleanup_free char *buf = xcalloc(1, size);
 	size_t len = 0, more;
+	int rc;
 
-	if (off == 0 && d->read)
-		dir_fill(t, n, d);
-	d->read = true;
+	if ((off == 0 || !d->filled) && (rc = dir_fill(t, n, d)) < 0) {
+		reply_rc(req, rc);
+		return;
+	}
 	for (size_t i = (size_t)off; i < d->n; i++) {
 		more = dir_put(req, t, n, dir_name(d, i), buf + len, size - len, (off_t)i + 1, plus);
 		if (more > size - len)

@@ -8,7 +8,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* A daemon that was killed just now may still have its sockets, since the kernel closes a ring's at leisure. */
+/* A daemon that was killed just now may still have its sockets, since the kernel closes a ring's at leisure.
+ */
 #define LOAD_PATIENCE_MS 2000
 #define LOAD_PAUSE_MS 10
 

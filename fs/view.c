@@ -28,8 +28,8 @@ is_there(struct tree *t, const char *dir, size_t i)
 	if (views[i].root)
 		return false;
 	/* What was refused in a collection is told there as well. */
-	return model_has(t->model, dir) ||
-	    (views[i].view == VIEW_ERRORS && txn_is_live(dir, S_IFDIR) && store_stat(&t->store, dir, &st) == 0);
+	return model_has(t->model, dir) || (views[i].view == VIEW_ERRORS && txn_is_live(dir, S_IFDIR) &&
+					       store_stat(&t->store, dir, &st) == 0);
 }
 
 enum view

@@ -14,6 +14,15 @@ let_go(struct listen *l)
 }
 
 static void
+arm(struct listen *l)
+{
+	if (l->accepting)
+		return;
+	l->accepting = true;
+	ring_accept(l->net->ring, &l->op, l->fd);
+}
+
+static void
 accepted(struct op *op, int result, uint32_t flags)
 {
 	struct listen *l = container_of(op, struct listen, op);
@@ -28,9 +37,10 @@ accepted(struct op *op, int result, uint32_t flags)
 	}
 	if (result != -ECANCELED)
 		l->accepted(l, result);
-	/* The kernel ends a multishot accept now and then without a reason of ours. */
-	if (result >= 0 && !l->accepting)
-		listen_resume(l);
+	/* The kernel ends a multishot accept now and then without a reason of ours; and what ended by a pause may
+	 * have been resumed before the end was seen. An error pauses: its owner resumes when it likes. */
+	if (!l->paused)
+		arm(l);
 }
 
 void
@@ -47,15 +57,14 @@ listen_open(struct listen *l, struct net *net, int fd, listen_fn *fn)
 void
 listen_resume(struct listen *l)
 {
-	if (l->accepting || l->closing)
-		return;
-	l->accepting = true;
-	ring_accept(l->net->ring, &l->op, l->fd);
+	l->paused = false;
+	arm(l);
 }
 
 void
 listen_pause(struct listen *l)
 {
+	l->paused = true;
 	if (l->accepting)
 		ring_cancel(l->net->ring, &l->op);
 }

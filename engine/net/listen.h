@@ -14,7 +14,8 @@ struct listen {
 	listen_fn *accepted;
 	int fd;
 	uint32_t place, serial;
-	bool accepting, closing;
+	bool accepting; /* the kernel has an accept of ours */
+	bool paused, closing;
 	struct list link; /* the worker's */
 };
 

@@ -54,7 +54,7 @@ poison(struct tree *t, struct handle *h, int rc)
 	h->poison = -rc;
 	h->dirty = h->truncated = false;
 	if (draft)
-		inode_refused(&t->inodes, &t->store, n);
+		inode_refused(&t->inodes, n);
 	if (draft && named)
 		settle_restore(t, path);
 	return rc;
@@ -167,6 +167,7 @@ open_plain(
 		return fd;
 	h = handle_new(n, HANDLE_PLAIN, flags, uid, pid);
 	h->fd = fd;
+	h->schema = txn_is_live(path, S_IFREG);
 	*out = h;
 	return 0;
 }
@@ -439,9 +440,9 @@ handle_release(struct tree *t, struct handle *h)
 		last = last && (other == h || other->kind != HANDLE_GATHER);
 	}
 	if (last && n->draft)
-		inode_refused(&t->inodes, &t->store, n);
+		inode_refused(&t->inodes, n);
 	handle_free(h);
-	inode_settle(&t->inodes, &t->store, n);
+	inode_settle(&t->inodes, n);
 }
 
 int

@@ -19,7 +19,8 @@ struct handle {
 	enum handle_kind kind;
 	struct inode *inode;
 	struct list of_inode;
-	int fd; /* -1, or what is in the store */
+	int fd;	     /* -1, or what is in the store */
+	bool schema; /* of a file of the schema: replaced whole, so the kernel must not remember its length */
 	int flags;
 	uid_t uid;
 	pid_t opener;

@@ -14,6 +14,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 
 #define REQUESTS_A_TURN 64 /* then signals and timers are looked at */
@@ -258,17 +259,21 @@ raise_files(void)
 static void
 clear_dead_mount(const char *mountpoint)
 {
-	struct stat st;
+	int status = 0;
+	struct statfs st;
 	pid_t pid;
 
-	if (stat(mountpoint, &st) == 0 || errno != ENOTCONN || umount2(mountpoint, MNT_DETACH) == 0)
-		return;
-	if ((pid = fork()) == 0) {
-		execlp("fusermount3", "fusermount3", "-u", "-z", "-q", mountpoint, (char *)NULL);
-		_exit(127);
+	/* Unlike stat, this is always asked. ECONNABORTED: it died meanwhile. */
+	while (status == 0 && statfs(mountpoint, &st) < 0 && (errno == ENOTCONN || errno == ECONNABORTED)) {
+		if (umount2(mountpoint, MNT_DETACH) == 0)
+			continue;
+		if ((pid = fork()) == 0) {
+			execlp("fusermount3", "fusermount3", "-u", "-z", "-q", mountpoint, (char *)NULL);
+			_exit(127);
+		}
+		if (pid < 0 || waitpid(pid, &status, 0) < 0)
+			return;
 	}
-	if (pid > 0)
-		waitpid(pid, NULL, 0);
 }
 
 static int
@@ -441,7 +446,7 @@ stop_tree(struct program *p)
 	hold_close(t);
 	settle_fini(t);
 	errors_fini(&t->errors);
-	inodes_fini(&t->inodes, &t->store);
+	inodes_fini(&t->inodes);
 	model_free(t->model);
 	slots_fini(&t->slots);
 	store_close(&t->store);

@@ -36,7 +36,7 @@ inode_new(struct inodes *ns, struct inode *parent, const char *name)
 	n->id = ++ns->last;
 	n->parent = parent;
 	n->name = xstrdup(name);
-	n->aside.fd = -1;
+	n->aside = (struct aside){.fd = -1, .dir = -1};
 	list_init(&n->handles);
 	list_init(&n->in_drafts);
 	if (parent != NULL)
@@ -56,14 +56,14 @@ inodes_init(struct inodes *ns)
 }
 
 void
-inodes_fini(struct inodes *ns, struct store *s)
+inodes_fini(struct inodes *ns)
 {
 	struct map_entry *e;
 
 	for (uint32_t i = 0; (e = map_next(&ns->by_id, &i));) {
 		struct inode *n = e->value;
 
-		store_aside_drop(s, &n->aside);
+		store_aside_drop(&n->aside);
 		free(n->name);
 		free(n);
 	}
@@ -100,7 +100,7 @@ inode_make(struct inodes *ns, struct inode *parent, const char *name)
 }
 
 void
-inode_settle(struct inodes *ns, struct store *s, struct inode *n)
+inode_settle(struct inodes *ns, struct inode *n)
 {
 	while (n->parent != NULL && n->nlookup == 0 && n->nchildren == 0 && list_empty(&n->handles)) {
 		struct inode *parent = n->parent;
@@ -110,7 +110,7 @@ inode_settle(struct inodes *ns, struct store *s, struct inode *n)
 			map_del(&ns->by_name, key_of(&k, parent, n->name));
 		map_del(&ns->by_id, key_of_id(&n->id));
 		list_del(&n->in_drafts);
-		store_aside_drop(s, &n->aside);
+		store_aside_drop(&n->aside);
 		parent->nchildren--;
 		n->magic = 0;
 		free(n->name);
@@ -120,14 +120,14 @@ inode_settle(struct inodes *ns, struct store *s, struct inode *n)
 }
 
 void
-inode_forget(struct inodes *ns, struct store *s, uint64_t id, uint64_t count)
+inode_forget(struct inodes *ns, uint64_t id, uint64_t count)
 {
 	struct inode *n = inode_get(ns, id);
 
 	if (n == NULL)
 		return;
 	n->nlookup -= MIN(n->nlookup, count);
-	inode_settle(ns, s, n);
+	inode_settle(ns, n);
 }
 
 void
@@ -260,15 +260,12 @@ inode_stored(struct inodes *ns, struct inode *n)
 }
 
 void
-inode_refused(struct inodes *ns, struct store *s, struct inode *n)
+inode_refused(struct inodes *ns, struct inode *n)
 {
-	int fd = n->aside.fd;
-
 	assert(n->draft);
 	n->draft = false;
 	list_del(&n->in_drafts);
-	/* Its name aside goes at once, but whoever has it open may still ask for its size. */
-	n->aside.fd = fd < 0 ? -1 : dup(fd);
-	store_aside_drop(s, &(struct aside){.fd = fd, .number = n->aside.number});
+	/* Whoever has it open may still ask for its size. */
+	store_aside_unlink(&n->aside);
 	inode_gone(ns, n);
 }

@@ -41,13 +41,13 @@ struct inodes {
 };
 
 void inodes_init(struct inodes *ns);
-void inodes_fini(struct inodes *ns, struct store *s);
+void inodes_fini(struct inodes *ns);
 struct inode *inode_get(struct inodes *ns, uint64_t id); /* NULL: a number the kernel must not have */
 struct inode *inode_find(struct inodes *ns, struct inode *parent, const char *name); /* NULL: not known */
 struct inode *inode_make(struct inodes *ns, struct inode *parent, const char *name); /* known or new */
 /* Frees n and the parents that only it kept, once nothing needs them. After every change of a count. */
-void inode_settle(struct inodes *ns, struct store *s, struct inode *n);
-void inode_forget(struct inodes *ns, struct store *s, uint64_t id, uint64_t count);
+void inode_settle(struct inodes *ns, struct inode *n);
+void inode_forget(struct inodes *ns, uint64_t id, uint64_t count);
 /* What was at parent/name is not there any more. */
 void inode_remove(struct inodes *ns, struct inode *parent, const char *name);
 void inode_gone(struct inodes *ns, struct inode *n);
@@ -60,8 +60,8 @@ int inode_path(const struct inode *n, char path[static PATH_MAX]);
 int inode_child_path(const struct inode *parent, const char *name, char path[static PATH_MAX]);
 bool inode_in_git(const struct inode *n); /* at or below a .git */
 
-void inode_draft(struct inodes *ns, struct inode *n, struct aside a);	 /* n begins as a draft */
-void inode_stored(struct inodes *ns, struct inode *n);			 /* it is in the store now */
-void inode_refused(struct inodes *ns, struct store *s, struct inode *n); /* it never came to be */
+void inode_draft(struct inodes *ns, struct inode *n, struct aside a); /* n begins as a draft */
+void inode_stored(struct inodes *ns, struct inode *n);		      /* it is in the store now */
+void inode_refused(struct inodes *ns, struct inode *n);		      /* it never came to be */
 
 #endif

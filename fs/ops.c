@@ -10,6 +10,7 @@
 #include <sys/statvfs.h>
 #include <linux/limits.h>
 
+#define DIR_SECONDS 0.02 /* our own renames change the times of a directory, unseen by the kernel */
 #define GIT_SECONDS 60.0 /* what the kernel may remember of .git, which changes through it alone */
 
 /* ------------------------------------------------------------------ decoding */
@@ -53,13 +54,6 @@ owner_of(fuse_req_t req, mode_t mode)
 	return (struct owner){.mode = mode & 07777, .uid = ctx->uid, .gid = ctx->gid};
 }
 
-/* What only the store has in its root: it is not there. */
-static bool
-is_hidden(const struct inode *parent, const char *name)
-{
-	return parent->parent == NULL && strncmp(name, STORE_ASIDE, strlen(STORE_ASIDE)) == 0;
-}
-
 /* The path of parent/name, which must not be a virtual entry. */
 static int
 stored_path(struct tree *t, struct inode *parent, const char *name, char path[static PATH_MAX])
@@ -69,7 +63,7 @@ stored_path(struct tree *t, struct inode *parent, const char *name, char path[st
 
 	if (rc < 0)
 		return rc;
-	if (is_hidden(parent, name))
+	if (store_is_aside(name))
 		return -ENOENT;
 	if (inode_path(parent, dir) == 0 && view_find(t, dir, name) != VIEW_NONE)
 		return -EROFS;
@@ -78,11 +72,21 @@ stored_path(struct tree *t, struct inode *parent, const char *name, char path[st
 
 /* ------------------------------------------------------------------ attributes */
 
+/* How long the kernel may believe in a name. */
 static double
-seconds_of(const struct inode *n, const struct stat *st)
+entry_seconds(const struct inode *n, const struct stat *st)
 {
 	/* Another name of a file is another inode here: its count of links changes unseen. */
 	return inode_in_git(n) && (S_ISDIR(st->st_mode) || st->st_nlink == 1) ? GIT_SECONDS : 0;
+}
+
+/* And in mode, owner and times. Walking a path asks for each directory's, right after looking it up. */
+static double
+attr_seconds(const struct inode *n, const struct stat *st)
+{
+	bool dir = n->view == VIEW_NONE && S_ISDIR(st->st_mode) && n->parent != NULL;
+
+	return MAX(entry_seconds(n, st), dir ? DIR_SECONDS : 0);
 }
 
 /* Looks parent/name up: its inode, with one reference of the kernel more. */
@@ -96,7 +100,7 @@ look_up(struct tree *t, struct inode *parent, const char *name, struct fuse_entr
 
 	if (rc < 0)
 		return rc;
-	if (is_hidden(parent, name) || inode_path(parent, dir) < 0)
+	if (store_is_aside(name) || inode_path(parent, dir) < 0)
 		return -ENOENT;
 	view = view_find(t, dir, name);
 	n = inode_find(&t->inodes, parent, name);
@@ -109,14 +113,15 @@ look_up(struct tree *t, struct inode *parent, const char *name, struct fuse_entr
 	n = inode_make(&t->inodes, parent, name);
 	n->view = view;
 	if ((rc = attr_stat(t, n, NULL, &e->attr)) < 0) {
-		inode_settle(&t->inodes, &t->store, n);
+		inode_settle(&t->inodes, n);
 		return rc;
 	}
 	n->type = e->attr.st_mode & S_IFMT;
 	n->nlookup++;
 	e->ino = n->id;
 	e->generation = 1;
-	e->entry_timeout = e->attr_timeout = seconds_of(n, &e->attr);
+	e->entry_timeout = entry_seconds(n, &e->attr);
+	e->attr_timeout = attr_seconds(n, &e->attr);
 	return 0;
 }
 
@@ -130,7 +135,7 @@ reply_entry(fuse_req_t req, struct tree *t, struct inode *parent, const char *na
 	if (rc < 0)
 		reply_rc(req, rc);
 	else if (fuse_reply_entry(req, &e) < 0)
-		inode_forget(&t->inodes, &t->store, e.ino, 1);
+		inode_forget(&t->inodes, e.ino, 1);
 }
 
 static void
@@ -147,7 +152,7 @@ op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	} else if (rc < 0) {
 		reply_rc(req, rc);
 	} else if (fuse_reply_entry(req, &e) < 0) {
-		inode_forget(&t->inodes, &t->store, e.ino, 1);
+		inode_forget(&t->inodes, e.ino, 1);
 	}
 }
 
@@ -156,7 +161,7 @@ op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
 {
 	struct tree *t = tree_of(req);
 
-	inode_forget(&t->inodes, &t->store, ino, n);
+	inode_forget(&t->inodes, ino, n);
 	fuse_reply_none(req);
 }
 
@@ -166,7 +171,7 @@ op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 	struct tree *t = tree_of(req);
 
 	for (size_t i = 0; i < count; i++)
-		inode_forget(&t->inodes, &t->store, forgets[i].ino, forgets[i].nlookup);
+		inode_forget(&t->inodes, forgets[i].ino, forgets[i].nlookup);
 	fuse_reply_none(req);
 }
 
@@ -179,7 +184,7 @@ reply_attr(fuse_req_t req, struct tree *t, struct inode *n, const struct handle 
 	if (rc < 0)
 		reply_rc(req, rc);
 	else
-		fuse_reply_attr(req, &st, seconds_of(n, &st));
+		fuse_reply_attr(req, &st, attr_seconds(n, &st));
 }
 
 static void
@@ -315,7 +320,7 @@ drop_draft(struct tree *t, struct inode *parent, const char *name)
 
 	if (n == NULL || !n->draft)
 		return false;
-	inode_refused(&t->inodes, &t->store, n);
+	inode_refused(&t->inodes, n);
 	return true;
 }
 
@@ -398,8 +403,9 @@ static void
 give_handle(struct handle *h, struct fuse_file_info *fi)
 {
 	fi->fh = (uintptr_t)h;
-	/* What is gathered or rendered must not be mixed with what the kernel remembers. */
-	fi->direct_io = h->kind != HANDLE_PLAIN;
+	/* What is gathered, rendered or replaced must not be mixed with what the kernel remembers: a
+	 * truncating open of one would be an empty file for all. */
+	fi->direct_io = h->kind != HANDLE_PLAIN || h->schema;
 	fi->keep_cache = h->kind == HANDLE_PLAIN && inode_in_git(h->inode);
 }
 
@@ -465,7 +471,7 @@ create_file(struct tree *t, struct inode *p, const char *name, int flags, const 
 	n->view = VIEW_NONE;
 	n->type = S_IFREG;
 	if ((rc = handle_create(t, n, flags, o, pid, h)) < 0)
-		inode_settle(&t->inodes, &t->store, n);
+		inode_settle(&t->inodes, n);
 	else if (hold_is_lock(path))
 		hold_git_begin(t, pid);
 	return rc;
@@ -495,7 +501,7 @@ op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, stru
 	give_handle(h, fi);
 	if (fuse_reply_create(req, &e, fi) < 0) {
 		handle_release(t, h);
-		inode_forget(&t->inodes, &t->store, e.ino, 1);
+		inode_forget(&t->inodes, e.ino, 1);
 	}
 }
 
@@ -601,7 +607,7 @@ dir_put(fuse_req_t req, struct tree *t, struct inode *n, const char *name, char 
 	if (plus)
 		return fuse_add_direntry_plus(req, buf, room, name, &e, next);
 	if (!dot)
-		inode_forget(&t->inodes, &t->store, e.ino, 1);
+		inode_forget(&t->inodes, e.ino, 1);
 	return fuse_add_direntry(req, buf, room, name, &e.attr, next);
 }
 

@@ -149,25 +149,10 @@ sync_dir(struct store *s, const char *path, bool durable)
 
 /* ------------------------------------------------------------------ the store itself */
 
-static void
-drop_leftovers(struct store *s)
-{
-	cleanup_fd int fd = openat(s->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(dup(fd));
-	struct dirent *e;
-
-	while (d != NULL && (e = readdir(d)) != NULL) {
-		if (strncmp(e->d_name, STORE_ASIDE, strlen(STORE_ASIDE)) == 0)
-			unlinkat(s->dir, e->d_name, 0);
-	}
-	if (d != NULL)
-		closedir(d);
-}
-
 int
 store_open(struct store *s, const char *path, bool read_only, bool make, const char **why)
 {
-	*s = (struct store){.dir = -1, .read_only = read_only};
+	*s = (struct store){.dir = -1, .read_only = read_only, .sweep = make && !read_only};
 	*why = "cannot be made";
 	if (make && !read_only && mkdir(path, 0755) < 0 && errno != EEXIST)
 		return -errno;
@@ -183,8 +168,6 @@ store_open(struct store *s, const char *path, bool read_only, bool make, const c
 		return -err;
 	}
 	s->path = xstrdup(path);
-	if (make && !read_only)
-		drop_leftovers(s);
 	return 0;
 }
 
@@ -267,12 +250,17 @@ store_readlink(struct store *s, const char *path, char *buf, size_t size)
 	return (size_t)n < size ? (buf[n] = '\0', n) : -ENAMETOOLONG;
 }
 
-/* What only the daemon puts into the root of the store. */
+bool
+store_is_aside(const char *name)
+{
+	return strncmp(name, STORE_ASIDE, strlen(STORE_ASIDE)) == 0;
+}
+
+/* What only the daemon puts into the store. */
 static bool
 is_ours(const char *dir, const char *name)
 {
-	return dir[0] == '\0' &&
-	       (strncmp(name, STORE_ASIDE, strlen(STORE_ASIDE)) == 0 || strcmp(name, ".hold") == 0);
+	return store_is_aside(name) || (dir[0] == '\0' && strcmp(name, ".hold") == 0);
 }
 
 int
@@ -293,6 +281,8 @@ store_list(
 			struct stat st;
 
 			at += e->d_reclen;
+			if (s->sweep && store_is_aside(e->d_name))
+				unlinkat(fd, e->d_name, 0);
 			if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
 			    is_ours(path, e->d_name))
 				continue;
@@ -351,30 +341,42 @@ store_aside(struct store *s, const char *path, const struct owner *o, struct asi
 	struct stat dir;
 	int at = store_at(s, path, &last), rc;
 
-	a->fd = -1;
+	*a = (struct aside){.fd = -1, .dir = -1};
 	if (at < 0)
 		return at;
-	if (fstat(at, &dir) < 0)
+	if (fstat(at, &dir) < 0 || (a->dir = fcntl(at, F_DUPFD_CLOEXEC, 0)) < 0)
 		return -errno;
-	a->number = s->asides++;
-	aside_name(a->number, name);
-	if ((a->fd = openat(s->dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) < 0)
-		return -errno;
-	if ((rc = give_fd(a->fd, &dir, o)) < 0)
-		store_aside_drop(s, a);
+	/* One that a crash left may still have the name. */
+	do {
+		a->number = s->asides++;
+		aside_name(a->number, name);
+		a->fd = openat(a->dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	} while (a->fd < 0 && errno == EEXIST);
+	rc = a->fd < 0 ? -errno : give_fd(a->fd, &dir, o);
+	if (rc < 0)
+		store_aside_drop(a);
 	return rc;
 }
 
 void
-store_aside_drop(struct store *s, struct aside *a)
+store_aside_unlink(struct aside *a)
 {
 	char name[32];
 
-	if (a->fd < 0)
+	if (a->dir < 0)
 		return;
 	aside_name(a->number, name);
-	unlinkat(s->dir, name, 0);
-	close(a->fd);
+	unlinkat(a->dir, name, 0);
+	close(a->dir);
+	a->dir = -1;
+}
+
+void
+store_aside_drop(struct aside *a)
+{
+	store_aside_unlink(a);
+	if (a->fd >= 0)
+		close(a->fd);
 	a->fd = -1;
 }
 
@@ -406,8 +408,10 @@ aside_place(struct store *s, struct aside *a, const char *path, bool durable)
 	aside_name(a->number, name);
 	if (durable && fsync(a->fd) < 0)
 		return -errno;
-	if (renameat(s->dir, name, at, last) < 0)
+	if (renameat(a->dir, name, at, last) < 0)
 		return -errno;
+	close(a->dir);
+	a->dir = -1;
 	return sync_dir(s, path, durable);
 }
 
@@ -443,7 +447,7 @@ store_put(struct store *s, const char *path, struct str text, const struct owner
 	}
 	rc = store_aside_put(s, &a, path, text, durable);
 	if (rc < 0)
-		store_aside_drop(s, &a);
+		store_aside_drop(&a);
 	else
 		close(a.fd);
 	return rc;
@@ -545,6 +549,18 @@ store_unlink(struct store *s, const char *path, bool durable)
 	return unlinkat(at, name, 0) < 0 ? -errno : sync_dir(s, path, durable);
 }
 
+/* What a crash left in a directory that is no part of the schema. */
+static bool
+sweep_dir(struct store *s, const char *path)
+{
+	bool sweep = s->sweep, empty;
+
+	s->sweep = true;
+	empty = store_is_empty(s, path);
+	s->sweep = sweep;
+	return empty;
+}
+
 int
 store_rmdir(struct store *s, const char *path, bool durable)
 {
@@ -553,7 +569,8 @@ store_rmdir(struct store *s, const char *path, bool durable)
 
 	if (at < 0)
 		return at;
-	if (unlinkat(at, name, AT_REMOVEDIR) < 0)
+	if (unlinkat(at, name, AT_REMOVEDIR) < 0 &&
+	    (errno != ENOTEMPTY || !sweep_dir(s, path) || unlinkat(at, name, AT_REMOVEDIR) < 0))
 		return -errno;
 	forget_dirs(s);
 	return sync_dir(s, path, durable);
@@ -644,7 +661,7 @@ store_unshare(struct store *s, const char *path)
 	if (rc == 0)
 		futimens(a.fd, (struct timespec[2]){st.st_atim, st.st_mtim});
 	if (rc < 0)
-		store_aside_drop(s, &a);
+		store_aside_drop(&a);
 	else
 		close(a.fd);
 	return rc;

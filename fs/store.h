@@ -1,7 +1,7 @@
 /* store.h - the durable copy: a plain directory that holds the tree byte for byte.
  *
  * Every path is relative to STORE and resolved beneath it without following a link. Files are replaced, never
- * rewritten: the text goes into a file aside in the root of the store and is renamed to its place. With
+ * rewritten: the text goes into a file aside in the same directory and is renamed to its place. With
  * `durable` a change is on the disk when the call returns; else it is as safe as the next sync.
  */
 #ifndef STORE_H
@@ -10,13 +10,14 @@
 #include "model.h"
 #include <sys/stat.h>
 
-#define STORE_ASIDE ".latticefs." /* and a number: a text not yet in its place; reserved in the root */
+#define STORE_ASIDE ".latticefs." /* and a number: a text not yet in its place; the name is reserved */
 #define STORE_DIRS 8		  /* directories kept at hand */
 
 struct store {
 	int dir; /* of STORE, locked against a second daemon */
 	char *path;
 	bool read_only;
+	bool sweep;	 /* listing removes what a crash left aside */
 	unsigned asides; /* made so far, for their names */
 	struct store_dir {
 		char *path;
@@ -33,8 +34,7 @@ struct owner {
 	gid_t gid;
 };
 
-/* -errno, and *why in a sentence. `make`: a missing STORE is made. Texts left aside by a crash are removed.
- */
+/* -errno, and *why in a sentence. make: a missing STORE is made, and nobody else may serve it. */
 int store_open(struct store *s, const char *path, bool read_only, bool make, const char **why);
 void store_close(struct store *s);
 
@@ -47,18 +47,21 @@ ssize_t store_read(struct store *s, const char *path, char *buf, size_t size);
 ssize_t store_readlink(struct store *s, const char *path, char *buf, size_t size);
 int store_list(
     struct store *s, const char *path, void (*each)(void *ctx, const char *name, unsigned type), void *ctx);
+bool store_is_aside(const char *name);			/* a name that only the store itself uses */
 bool store_is_empty(struct store *s, const char *path); /* a directory without entries */
 
 /* A file whose text is not in its place yet. */
 struct aside {
-	int fd; /* -1: none */
+	int fd;	 /* -1: none */
+	int dir; /* where its name is; a directory may be moved meanwhile */
 	unsigned number;
 };
 /* What is made in the directory of path belongs to o, or to the group of a set-group-id directory. */
 int store_aside(struct store *s, const char *path, const struct owner *o, struct aside *a);
 /* Its text is `text`, and it takes the place of what is at path. The descriptor stays open. */
 int store_aside_put(struct store *s, struct aside *a, const char *path, struct str text, bool durable);
-void store_aside_drop(struct store *s, struct aside *a); /* removed; the descriptor is closed */
+void store_aside_drop(struct aside *a);	  /* removed, and the descriptor is closed */
+void store_aside_unlink(struct aside *a); /* removed; the descriptor stays */
 
 /* Replaces the text at path, keeping mode and owner; a new file belongs to o. */
 int store_put(struct store *s, const char *path, struct str text, const struct owner *o, bool durable);

@@ -190,11 +190,12 @@ txn_is_dotted(const char *path)
 int
 txn_may_create(struct tree *t, const char *path, bool is_dir)
 {
+	const char *slash = strrchr(path, '/');
 	struct diag d = {0};
 	struct spot spot;
 	int rc;
 
-	if (strncmp(path, STORE_ASIDE, strlen(STORE_ASIDE)) == 0)
+	if (store_is_aside(slash == NULL ? path : slash + 1))
 		return txn_refuse(t, EPERM, path, "the name is reserved");
 	schema_spot(path, is_dir, &spot);
 	/* git loses a file whose making fails: what is odd about it is told when git is done. */
@@ -638,6 +639,7 @@ txn_load(struct tree *t)
 		rc = load_try(t, &x, &ds);
 	}
 	diags_fini(&ds);
+	t->store.sweep = false;
 	hold_resume(t);
 	return n;
 }

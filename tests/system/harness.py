@@ -153,9 +153,9 @@ class World:
             return any(line.split()[4] == self.mnt for line in info)
 
     def serving(self):
-        """Mounted, and neither the corpse of an earlier daemon nor the bare directory."""
+        """Mounted, and neither the bare directory nor the corpse of an earlier daemon (whose attributes are cached)."""
         try:
-            return os.stat(self.mnt).st_dev != os.stat(self.base).st_dev
+            return os.stat(self.mnt).st_dev != os.stat(self.base).st_dev and bool(os.statvfs(self.mnt))
         except OSError as error:
             if error.errno != errno.ENOTCONN:
                 raise

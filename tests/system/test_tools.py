@@ -120,6 +120,7 @@ def test_rsync_both_ways(w):
     w.sh(f"rm -r {out}/target-groups/green {out}/README && echo 'forward = blue' > {out}/{w.place}/default-action")
     w.sh(f"touch .hold && rsync -a --delete {out}/ ./ && rm .hold", quiet=True)
     served(w)
+    w.sh(f"rsync -a --delete {out}/ ./", quiet=True)
     equal(w.sh(f"rsync -ain --delete {out}/ ./", quiet=True).out, "", "nothing to send again")
     w.sh(f"echo 'fixed-response = 403' > {out}/{w.place}/default-action && rsync -a --inplace {out}/ ./", quiet=True)
     equal(w.get().status, 403)

@@ -213,6 +213,7 @@ hold_abort(struct tree *t)
 		return txn_refuse(t, -rc, ".hold", "the tree cannot be put back: %s", strerror(-rc));
 	txn_begin(t, &x, EDIT_BROKEN);
 	undo_each(&t->hold.undo, x.edit, &t->source.source);
+	store_moved(&t->store, NULL);
 	t->hold.held = false;
 	/* What is served is right, so this can only be refused when a socket is gone: then it goes on as it
 	 * is. */

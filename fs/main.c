@@ -326,6 +326,7 @@ mount_it(struct program *p)
 		return fail(1, "the mount cannot be prepared");
 	if (fuse_session_mount(p->session, o->mountpoint) != 0)
 		return fail(1, "%s cannot be mounted at %s", o->store, o->mountpoint);
+	ops_watch(&p->tree, p->session);
 	fd = fuse_session_fd(p->session);
 	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
 		return fail(1, "/dev/fuse: %s", strerror(errno));
@@ -437,6 +438,7 @@ stop_tree(struct program *p)
 
 	if (t->engine != NULL && t->model != NULL)
 		settle_run(t, true);
+	t->store.moved = NULL;
 	if (p->session != NULL) {
 		fuse_session_unmount(p->session);
 		fuse_session_destroy(p->session);

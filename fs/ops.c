@@ -10,8 +10,13 @@
 #include <sys/statvfs.h>
 #include <linux/limits.h>
 
-#define DIR_SECONDS 0.02 /* our own renames change the times of a directory, unseen by the kernel */
+#define DIR_SECONDS 60.0 /* and of a directory's attributes: on_moved takes them back */
 #define GIT_SECONDS 60.0 /* what the kernel may remember of .git, which changes through it alone */
+
+struct watch {
+	struct tree *tree;
+	struct fuse_session *session;
+};
 
 /* ------------------------------------------------------------------ decoding */
 
@@ -87,6 +92,46 @@ attr_seconds(const struct inode *n, const struct stat *st)
 	bool dir = n->view == VIEW_NONE && S_ISDIR(st->st_mode) && n->parent != NULL;
 
 	return MAX(entry_seconds(n, st), dir ? DIR_SECONDS : 0);
+}
+
+static void
+forget_attributes(struct fuse_session *session, const struct inode *n)
+{
+	/* Attributes alone: this waits for nobody, unlike the other notifications (libfuse, README.notifications). */
+	if (n != NULL && n->nlookup > 0 && n->type == S_IFDIR)
+		fuse_lowlevel_notify_inval_inode(session, n->id, -1, 0);
+}
+
+static void
+on_moved(void *ctx, const char *path)
+{
+	struct watch *w = ctx;
+	struct inode *n = w->tree->inodes.root;
+	struct map_entry *e;
+	char name[NAME_MAX + 1];
+	size_t len;
+
+	for (uint32_t i = 0; path == NULL && (e = map_next(&w->tree->inodes.by_id, &i));)
+		forget_attributes(w->session, e->value);
+	for (; path != NULL && n != NULL && path[len = strcspn(path, "/")] == '/'; path += len + 1) {
+		if (len > NAME_MAX)
+			return;
+		memcpy(name, path, len);
+		name[len] = '\0';
+		n = inode_find(&w->tree->inodes, n, name);
+	}
+	if (path != NULL)
+		forget_attributes(w->session, n);
+}
+
+void
+ops_watch(struct tree *t, struct fuse_session *session)
+{
+	static struct watch watch;
+
+	watch = (struct watch){t, session};
+	t->store.moved = on_moved;
+	t->store.moved_ctx = &watch;
 }
 
 /* Looks parent/name up: its inode, with one reference of the kernel more. */

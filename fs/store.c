@@ -396,6 +396,13 @@ write_all(int fd, struct str text)
 	return 0;
 }
 
+void
+store_moved(struct store *s, const char *path)
+{
+	if (s->moved != NULL)
+		s->moved(s->moved_ctx, path);
+}
+
 static int
 aside_place(struct store *s, struct aside *a, const char *path, bool durable)
 {
@@ -412,6 +419,7 @@ aside_place(struct store *s, struct aside *a, const char *path, bool durable)
 		return -errno;
 	close(a->dir);
 	a->dir = -1;
+	store_moved(s, path);
 	return sync_dir(s, path, durable);
 }
 

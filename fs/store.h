@@ -17,6 +17,9 @@ struct store {
 	int dir; /* of STORE, locked against a second daemon */
 	char *path;
 	bool read_only;
+	/* Told of a change that the kernel did not ask for by name: its directory has new times. NULL: everything. */
+	void (*moved)(void *ctx, const char *path);
+	void *moved_ctx;
 	bool sweep;	 /* listing removes what a crash left aside */
 	unsigned asides; /* made so far, for their names */
 	struct store_dir {
@@ -49,6 +52,9 @@ int store_list(
     struct store *s, const char *path, void (*each)(void *ctx, const char *name, unsigned type), void *ctx);
 bool store_is_aside(const char *name);			/* a name that only the store itself uses */
 bool store_is_empty(struct store *s, const char *path); /* a directory without entries */
+
+/* Calls `moved`, when there is one. */
+void store_moved(struct store *s, const char *path);
 
 /* A file whose text is not in its place yet. */
 struct aside {

@@ -376,13 +376,10 @@ put_old(struct undo *u, const struct record *r)
 	cleanup_free char *data = NULL;
 	struct stat st;
 	bool there = store_stat(u->store, r->path, &st) == 0;
-	int rc = 0;
+	bool fits = there && ((h->was == WAS_DIR && S_ISDIR(st.st_mode)) ||
+				 (h->was == WAS_FILE && S_ISREG(st.st_mode)));
+	int rc = there && !fits ? store_remove(u->store, r->path) : 0;
 
-	if (there && (S_ISDIR(st.st_mode) != (h->was == WAS_DIR) || !S_ISREG(st.st_mode)) &&
-	    h->was != WAS_DIR)
-		rc = store_remove(u->store, r->path);
-	else if (there && h->was == WAS_DIR && !S_ISDIR(st.st_mode))
-		rc = store_remove(u->store, r->path), there = false;
 	if (rc == 0 && h->was != WAS_DIR)
 		rc = data_of(u, r, &data);
 	if (rc < 0)
@@ -391,7 +388,7 @@ put_old(struct undo *u, const struct record *r)
 		return store_symlink(u->store, r->path, data, &o, false);
 	if (h->was == WAS_FILE)
 		rc = store_put(u->store, r->path, (struct str){data, (uint32_t)h->data_len}, &o, false);
-	else if (!there)
+	else if (!fits)
 		rc = store_mkdir(u->store, r->path, &o, false);
 	if (rc == 0 && (rc = store_chown(u->store, r->path, h->uid, h->gid)) == 0)
 		rc = store_chmod(u->store, r->path, h->mode);

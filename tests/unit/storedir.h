@@ -27,6 +27,7 @@ storedir_up(void)
 	snprintf(storedir_path, sizeof(storedir_path), "/tmp/latticefs-store-XXXXXX");
 	cr_assert_not_null(mkdtemp(storedir_path));
 	cr_assert_eq(store_open(&store, storedir_path, false, true, &why), 0, "%s", why);
+	store.sweep = false;
 }
 
 static inline void

@@ -57,10 +57,26 @@ dir_name(const struct dir *d, size_t i)
 	return d->names.p + d->at[i];
 }
 
-void
-dir_free(struct dir *d)
+struct dir *
+dir_open(struct tree *t)
 {
+	struct dir *d = xcalloc(1, sizeof(*d));
+
+	list_append(&t->dirs, &d->link);
+	return d;
+}
+
+void
+dir_close(struct dir *d)
+{
+	list_del(&d->link);
 	text_fini(&d->names);
 	free(d->at);
 	free(d);
+}
+
+void
+dir_close_all(struct tree *t)
+{
+	list_each_safe(it, &t->dirs) dir_close(container_of(it, struct dir, link));
 }

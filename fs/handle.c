@@ -445,6 +445,18 @@ handle_release(struct tree *t, struct handle *h)
 	inode_settle(&t->inodes, n);
 }
 
+void
+handle_close_all(struct tree *t)
+{
+	struct map_entry *e;
+
+	for (uint32_t i = 0; (e = map_next(&t->inodes.by_id, &i)) != NULL;) {
+		struct inode *n = e->value;
+
+		list_each_safe(it, &n->handles) handle_free(container_of(it, struct handle, of_inode));
+	}
+}
+
 int
 handle_cut(struct tree *t, struct inode *n, off_t size, uid_t uid, pid_t pid)
 {

@@ -49,6 +49,9 @@ int handle_flush(struct tree *t, struct handle *h, pid_t pid);
 int handle_fsync(struct tree *t, struct handle *h);
 void handle_release(struct tree *t, struct handle *h);
 
+/* The mount is gone, and what was open with it: texts that nobody has been told of are dropped. */
+void handle_close_all(struct tree *t);
+
 /* How long the file is for the one that writes it; -1: as the store says. h NULL: for a stranger. */
 off_t handle_size(const struct inode *n, const struct handle *h);
 /* Is it open for writing, straight to the store? */

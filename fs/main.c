@@ -1,6 +1,7 @@
 /* main.c - arguments, daemon, signals; brings the store, the engine and the mount up and down. */
 #include "clock.h"
 #include "config.h"
+#include "dir.h"
 #include "log.h"
 #include "ops.h"
 
@@ -18,9 +19,10 @@
 #include <sys/wait.h>
 
 #define REQUESTS_A_TURN 64 /* then signals and timers are looked at */
-#define RECLAIM_MS 100	   /* while tables wait for their last reader */
-#define GIT_CHECK_MS 1000  /* is the git that holds the tree alive? */
-#define RETRY_MS 2000	   /* of sockets that could not be had at start */
+#define LAST_TURNS 4
+#define RECLAIM_MS 100	  /* while tables wait for their last reader */
+#define GIT_CHECK_MS 1000 /* is the git that holds the tree alive? */
+#define RETRY_MS 2000	  /* of sockets that could not be had at start */
 
 struct options {
 	bool foreground, debug, check, read_only, show;
@@ -289,6 +291,7 @@ start_tree(struct program *p)
 	store_source_init(&t->source, &t->store);
 	list_init(&t->removals);
 	list_init(&t->withheld);
+	list_init(&t->dirs);
 	inodes_init(&t->inodes);
 	t->started_ms = clock_ms();
 	t->changed_unix_ms = clock_unix_ms();
@@ -426,6 +429,9 @@ serve(struct program *p)
 			serve_requests(p, &buf);
 		run_timers(p);
 	}
+	/* What was closed before the end, and what is on its way to us: a bounded number of turns. */
+	for (unsigned i = 0; i < LAST_TURNS; i++)
+		serve_requests(p, &buf);
 	free(buf.mem);
 }
 
@@ -445,8 +451,11 @@ stop_tree(struct program *p)
 	}
 	if (t->engine != NULL)
 		engine_stop(t->engine);
+	handle_close_all(t);
+	dir_close_all(t);
 	hold_close(t);
 	settle_fini(t);
+	txn_fini(t);
 	errors_fini(&t->errors);
 	inodes_fini(&t->inodes);
 	model_free(t->model);

@@ -97,7 +97,8 @@ attr_seconds(const struct inode *n, const struct stat *st)
 static void
 forget_attributes(struct fuse_session *session, const struct inode *n)
 {
-	/* Attributes alone: this waits for nobody, unlike the other notifications (libfuse, README.notifications). */
+	/* Attributes alone: this waits for nobody, unlike the other notifications (libfuse,
+	 * README.notifications). */
 	if (n != NULL && n->nlookup > 0 && n->type == S_IFDIR)
 		fuse_lowlevel_notify_inval_inode(session, n->id, -1, 0);
 }
@@ -616,17 +617,17 @@ op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi
 static void
 op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct dir *d = xcalloc(1, sizeof(*d));
+	struct dir *d = dir_open(tree_of(req));
 
 	fi->fh = (uintptr_t)d;
 	if (fuse_reply_open(req, fi) < 0)
-		dir_free(d);
+		dir_close(d);
 }
 
 static void
 op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	dir_free((struct dir *)(uintptr_t)fi->fh);
+	dir_close((struct dir *)(uintptr_t)fi->fh);
 	reply_rc(req, 0);
 }
 

@@ -17,7 +17,8 @@ struct store {
 	int dir; /* of STORE, locked against a second daemon */
 	char *path;
 	bool read_only;
-	/* Told of a change that the kernel did not ask for by name: its directory has new times. NULL: everything. */
+	/* Told of a change that the kernel did not ask for by name: its directory has new times. NULL:
+	 * everything. */
 	void (*moved)(void *ctx, const char *path);
 	void *moved_ctx;
 	bool sweep;	 /* listing removes what a crash left aside */

@@ -644,6 +644,20 @@ txn_load(struct tree *t)
 	return n;
 }
 
+static void
+withheld_free(struct withheld *w)
+{
+	list_del(&w->link);
+	free(w->path);
+	free(w);
+}
+
+void
+txn_fini(struct tree *t)
+{
+	list_each_safe(it, &t->withheld) withheld_free(container_of(it, struct withheld, link));
+}
+
 bool
 txn_retry(struct tree *t)
 {
@@ -663,9 +677,7 @@ txn_retry(struct tree *t)
 		}
 		txn_commit(&x);
 		log_info("%s: served now", w->path);
-		list_del(&w->link);
-		free(w->path);
-		free(w);
+		withheld_free(w);
 	}
 	return !list_empty(&t->withheld);
 }

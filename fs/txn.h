@@ -18,6 +18,7 @@ struct tree {
 	struct inodes inodes;
 	struct hold hold;
 	struct list removals; /* struct removal, oldest first */
+	struct list dirs;     /* struct dir: the open ones */
 	struct list withheld; /* paths that the load left out because a socket could not be had */
 	uid_t uid;	      /* who asked for the change at hand: refusals are theirs */
 	struct apply {
@@ -73,5 +74,6 @@ int txn_rename(struct tree *t, const char *from, const char *to, unsigned flags,
 size_t txn_load(struct tree *t);
 /* Tries again what the load left out. True: there is something left. */
 bool txn_retry(struct tree *t);
+void txn_fini(struct tree *t);
 
 #endif

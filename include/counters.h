@@ -3,29 +3,29 @@
 #define COUNTERS_H
 
 /* X(enum, Prometheus name, help) */
-#define COUNTERS(X)                                                                                           \
-	X(ACCEPTED, "connections_accepted_total", "Client connections accepted")                              \
-	X(ACCEPT_FAILED, "accept_errors_total", "Accepts that failed, mostly for want of descriptors")        \
-	X(CONNECTIONS_FULL, "connections_full_total", "Times a worker stopped accepting at its limit")        \
-	X(REQUESTS, "requests_total", "Requests with a complete head")                                        \
-	X(BAD_REQUEST, "bad_requests_total", "Requests refused as malformed, ambiguous or too large")         \
-	X(NO_SERVICE, "no_service_total", "Requests whose Host is no service at that address (404)")          \
-	X(NO_TARGET, "no_target_total", "Requests whose action has no target (503)")                          \
-	X(FIXED, "fixed_responses_total", "Requests answered by a fixed-response")                            \
-	X(CONNECTS, "target_connects_total", "Connections opened to targets")                                 \
-	X(REUSED, "target_reuses_total", "Requests sent on a pooled connection")                              \
-	X(CONNECT_FAILED, "target_connect_errors_total", "Connections to targets that failed (503)")          \
-	X(RETRIES, "retries_total", "Requests sent a second time")                                            \
-	X(BAD_ANSWER, "target_bad_answers_total", "Answers that were malformed, ambiguous or cut off (502)")  \
-	X(ANSWER_TIMEOUT, "target_timeouts_total", "Targets that did not answer in time (504)")               \
-	X(CLIENT_GONE, "client_aborts_total", "Clients that went away before their answer was complete")      \
-	X(CLIENT_TIMEOUT, "client_timeouts_total", "Clients too slow with a head or body (408)")              \
-	X(TUNNELS, "upgrades_total", "Connections switched to another protocol")                              \
-	X(ANSWERS_2XX, "answers_2xx_total", "Answers passed on with 2xx")                                     \
-	X(ANSWERS_3XX, "answers_3xx_total", "Answers passed on with 3xx")                                     \
-	X(ANSWERS_4XX, "answers_4xx_total", "Answers passed on with 4xx")                                     \
-	X(ANSWERS_5XX, "answers_5xx_total", "Answers passed on with 5xx")                                     \
-	X(BYTES_IN, "bytes_received_total", "Body bytes taken from clients")                                  \
+#define COUNTERS(X)                                                                                          \
+	X(ACCEPTED, "connections_accepted_total", "Client connections accepted")                             \
+	X(ACCEPT_FAILED, "accept_errors_total", "Accepts that failed, mostly for want of descriptors")       \
+	X(CONNECTIONS_FULL, "connections_full_total", "Times a worker stopped accepting at its limit")       \
+	X(REQUESTS, "requests_total", "Requests with a complete head")                                       \
+	X(BAD_REQUEST, "bad_requests_total", "Requests refused as malformed, ambiguous or too large")        \
+	X(NO_SERVICE, "no_service_total", "Requests whose Host is no service at that address (404)")         \
+	X(NO_TARGET, "no_target_total", "Requests whose action has no target (503)")                         \
+	X(FIXED, "fixed_responses_total", "Requests answered by a fixed-response")                           \
+	X(CONNECTS, "target_connects_total", "Connections opened to targets")                                \
+	X(REUSED, "target_reuses_total", "Requests sent on a pooled connection")                             \
+	X(CONNECT_FAILED, "target_connect_errors_total", "Connections to targets that failed (503)")         \
+	X(RETRIES, "retries_total", "Requests sent a second time")                                           \
+	X(BAD_ANSWER, "target_bad_answers_total", "Answers that were malformed, ambiguous or cut off (502)") \
+	X(ANSWER_TIMEOUT, "target_timeouts_total", "Targets that did not answer in time (504)")              \
+	X(CLIENT_GONE, "client_aborts_total", "Clients that went away before their answer was complete")     \
+	X(CLIENT_TIMEOUT, "client_timeouts_total", "Clients too slow with a head or body (408)")             \
+	X(TUNNELS, "upgrades_total", "Connections switched to another protocol")                             \
+	X(ANSWERS_2XX, "answers_2xx_total", "Answers passed on with 2xx")                                    \
+	X(ANSWERS_3XX, "answers_3xx_total", "Answers passed on with 3xx")                                    \
+	X(ANSWERS_4XX, "answers_4xx_total", "Answers passed on with 4xx")                                    \
+	X(ANSWERS_5XX, "answers_5xx_total", "Answers passed on with 5xx")                                    \
+	X(BYTES_IN, "bytes_received_total", "Body bytes taken from clients")                                 \
 	X(BYTES_OUT, "bytes_sent_total", "Body bytes taken from targets")
 
 enum counter {

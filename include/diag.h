@@ -6,9 +6,9 @@
 
 /*
  * One problem. err is the positive errno that the call which caused it answers.
- * line and column count from 1, in bytes; line 0 means the object as a whole. In print columns count from 0, as the
- * contract has it: `1:18` is the caret's distance from the beginning of the line.
- * source is the offending line, clipped; caret the column inside it (0 = no caret).
+ * line and column count from 1, in bytes; line 0 means the object as a whole. In print columns count from 0,
+ * as the contract has it: `1:18` is the caret's distance from the beginning of the line. source is the
+ * offending line, clipped; caret the column inside it (0 = no caret).
  */
 struct diag {
 	int err;
@@ -20,8 +20,8 @@ struct diag {
 };
 
 /* Fills d when it is still empty (the first problem wins) and returns -err. d may be NULL. */
-int diag_set(struct diag *d, int err, const char *path, unsigned line, unsigned column,
-    const char *fmt, ...) PRINTF(6, 7);
+int diag_set(struct diag *d, int err, const char *path, unsigned line, unsigned column, const char *fmt, ...)
+    PRINTF(6, 7);
 /* Cuts the line at d->line out of text for the caret; call where the text is at hand. */
 void diag_quote(struct diag *d, struct str text);
 /* `path:line:col: message\n  source\n  ^\n`, without a time. */

@@ -27,9 +27,9 @@
 /* Contract 2.8: attribute files; policies as in Lattice. */
 #define ATTRIBUTE_BYTES_MAX (64u * 1024)
 #define POLICY_BYTES_MAX (10u * 1024)
-#define ERRORS_KEPT 32u          /* refusals a directory remembers */
-#define SETTLE_MS 50u            /* contract 2.4: a removal waits this long for its file to be back */
-#define NAME_BYTES_MAX 255u      /* the kernel does not check it for FUSE */
+#define ERRORS_KEPT 32u	    /* refusals a directory remembers */
+#define SETTLE_MS 50u	    /* contract 2.4: a removal waits this long for its file to be back */
+#define NAME_BYTES_MAX 255u /* the kernel does not check it for FUSE */
 
 #define WORKERS_MAX 256u
 /* A counter slot per rule, target, ... in every worker: chunks keep their address when more come. */

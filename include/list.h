@@ -46,8 +46,8 @@ list_del(struct list *n)
 }
 
 #define list_each(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
-#define list_each_safe(it, head)                                                                   \
-	for (struct list *it = (head)->next, *it##_next = it->next; it != (head);                  \
+#define list_each_safe(it, head)                                                  \
+	for (struct list *it = (head)->next, *it##_next = it->next; it != (head); \
 	     it = it##_next, it##_next = it->next)
 
 #endif

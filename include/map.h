@@ -20,7 +20,7 @@ struct map {
 void map_fini(struct map *m);
 void *map_find(const struct map *m, struct str key);
 void *map_put(struct map *m, struct str key, void *value); /* the value before, or NULL */
-void *map_del(struct map *m, struct str key);              /* the value it had, or NULL */
+void *map_del(struct map *m, struct str key);		   /* the value it had, or NULL */
 /* Iterate: for (uint32_t i = 0; (e = map_next(m, &i));) */
 struct map_entry *map_next(const struct map *m, uint32_t *i);
 

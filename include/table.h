@@ -27,7 +27,7 @@ struct match {
 	struct str method; /* len 0 = any; case-sensitive */
 	struct str path;
 	enum match_op path_op; /* ANY, EXACT or PREFIX (of bytes) */
-	bool path_case;        /* the path is compared case-sensitively */
+	bool path_case;	       /* the path is compared case-sensitively */
 	bool header_case;      /* header values are */
 	uint32_t nheaders;
 	struct header_match *headers;
@@ -36,8 +36,8 @@ struct match {
 enum action_kind { ACTION_FORWARD, ACTION_FIXED };
 
 struct forward {
-	uint32_t group;  /* index of table_group */
-	uint32_t slot;   /* counter: requests this rule sent to this group */
+	uint32_t group;	 /* index of table_group */
+	uint32_t slot;	 /* counter: requests this rule sent to this group */
 	uint16_t weight; /* 0..999 */
 	struct str name; /* of the group, for printing */
 };
@@ -71,13 +71,13 @@ struct listener {
 	uint16_t port;
 	enum protocol protocol;
 	uint32_t nrules;
-	struct rule *rules; /* lowest priority number first */
-	struct rule fallback; /* the default action; its match is empty */
+	struct rule *rules;		/* lowest priority number first */
+	struct rule fallback;		/* the default action; its match is empty */
 	const struct rule_index *index; /* match_index_build; NULL: scan the rules */
 };
 
 struct host_name {
-	uint32_t scope;  /* the service network's number: names are looked up within one */
+	uint32_t scope;	 /* the service network's number: names are looked up within one */
 	struct str name; /* lower case, or `*.` and a suffix */
 };
 
@@ -89,10 +89,10 @@ struct scope_name {
 #define SERVICE_MAGIC 0x5e41ce5fu
 struct service {
 	unsigned magic;
-	uint32_t refs; /* control thread only */
+	uint32_t refs;	    /* control thread only */
 	struct arena arena; /* everything below lives in it */
-	uint32_t index; /* of table_service */
-	uint32_t slot;  /* counter */
+	uint32_t index;	    /* of table_service */
+	uint32_t slot;	    /* counter */
 	struct str name;
 	uint32_t idle_timeout_s;
 	uint32_t nlisteners;
@@ -103,13 +103,13 @@ struct service {
 	uint32_t *places; /* the places it is offered at: the builder counts them */
 	uint32_t nscopes;
 	struct scope_name *scopes; /* the networks it is offered in, for printing */
-	bool named;                /* the builder's: its hosts are in the index */
+	bool named;		   /* the builder's: its hosts are in the index */
 };
 
 struct target {
-	struct str name; /* as its file is called */
+	struct str name;  /* as its file is called */
 	struct addr addr; /* the port filled in */
-	uint32_t slot;    /* counter, in-flight count and idle connections */
+	uint32_t slot;	  /* counter, in-flight count and idle connections */
 };
 
 #define GROUP_MAGIC 0x6409b10cu
@@ -132,7 +132,7 @@ struct place {
 	uint32_t refs;
 	uint32_t index;
 	uint32_t serial; /* a connection remembers index and serial: the index may be used again */
-	uint32_t vpc;    /* namespace number; 0 = the daemon's own */
+	uint32_t vpc;	 /* namespace number; 0 = the daemon's own */
 	struct addr addr;
 	enum protocol protocol;
 	uint32_t nusers; /* services offered here */

@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 
 #define GATHER_FIRST 4096u /* what came in parts begins with so much room */
-#define RING_MAX 1024u /* places in the kernel's ring */
+#define RING_MAX 1024u	   /* places in the kernel's ring */
 
 /* Not a multiple of 4096: buffers of a power of two would share the same few cache sets. */
 static size_t
@@ -20,7 +20,10 @@ buf_pool_init(struct buf_pool *p, struct ring *ring, enum buf_class class, const
 	int rc;
 
 	assert(sizes->want <= sizes->want_max && sizes->want_max <= RING_MAX);
-	*p = (struct buf_pool){.room = sizes->room, .max = sizes->max, .class = class, .want = sizes->want,
+	*p = (struct buf_pool){.room = sizes->room,
+	    .max = sizes->max,
+	    .class = class,
+	    .want = sizes->want,
 	    .want_max = sizes->want_max};
 	list_init(&p->starved);
 	rc = ring_buffers_new(&p->ring, ring, class, RING_MAX);

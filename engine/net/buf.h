@@ -21,7 +21,7 @@ enum buf_class { BUF_SMALL, BUF_MID, BUF_BIG, BUF_CLASSES, BUF_HEAP = BUF_CLASSE
 #define BUF_BEHIND 64u /* the end of a chunk, the last chunk and an empty trailer section */
 
 struct buf {
-	char *base; /* memory: BUF_FRONT, room, BUF_BEHIND */
+	char *base;	   /* memory: BUF_FRONT, room, BUF_BEHIND */
 	uint32_t off, len; /* the data */
 	uint32_t room;
 	uint16_t id;
@@ -34,7 +34,7 @@ struct buf_pool {
 	struct buf *bufs; /* by id */
 	struct buf *stack;
 	uint32_t room;
-	uint32_t nbufs, max; /* made so far, at most */
+	uint32_t nbufs, max;	/* made so far, at most */
 	uint32_t in_ring, want; /* how many the kernel has, and should have */
 	uint32_t want_max;
 	uint32_t held;
@@ -43,15 +43,16 @@ struct buf_pool {
 };
 
 struct buf_sizes {
-	uint32_t room; /* of one buffer */
-	uint32_t max;  /* buffers made at most */
+	uint32_t room;		 /* of one buffer */
+	uint32_t max;		 /* buffers made at most */
 	uint32_t want, want_max; /* in the kernel's ring: at first, and once it has run dry */
 };
 int buf_pool_init(struct buf_pool *p, struct ring *ring, enum buf_class class, const struct buf_sizes *sizes);
 void buf_pool_fini(struct buf_pool *p);
 /* The buffer of a completed receive, its data set. */
 struct buf *buf_taken(struct buf_pool *p, unsigned id, uint32_t len);
-/* Called when a receive was refused: keep the ring fuller. False: the pool is at its limit and all are in use. */
+/* Called when a receive was refused: keep the ring fuller. False: the pool is at its limit and all are in
+ * use. */
 bool buf_starved(struct buf_pool *p);
 /* Tops the ring up from the stack; once a turn. */
 void buf_refill(struct buf_pool *p);

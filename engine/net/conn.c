@@ -29,7 +29,8 @@ received(struct op *op, int result, uint32_t flags)
 
 	c->receiving = false;
 	if (ring_has_buffer(flags))
-		b = buf_taken(&c->net->pools[c->recv_class], ring_buffer(flags), result > 0 ? (uint32_t)result : 0);
+		b = buf_taken(
+		    &c->net->pools[c->recv_class], ring_buffer(flags), result > 0 ? (uint32_t)result : 0);
 	if (b != NULL && (result <= 0 || c->closing)) {
 		buf_put(c->net->pools, b);
 		b = NULL;
@@ -91,8 +92,12 @@ timed_out(struct timer *t)
 void
 conn_init(struct conn *c, struct net *net, int fd, const struct conn_events *events)
 {
-	*c = (struct conn){.recv_op = {received}, .send_op = {sent}, .connect_op = {connected},
-	    .net = net, .events = events, .fd = fd};
+	*c = (struct conn){.recv_op = {received},
+	    .send_op = {sent},
+	    .connect_op = {connected},
+	    .net = net,
+	    .events = events,
+	    .fd = fd};
 	timer_init(&c->timer, timed_out);
 	list_init(&c->starved);
 	net->nopen++;
@@ -119,7 +124,7 @@ receive(struct conn *c, enum buf_class class, bool later)
 	assert(!c->closing && class != BUF_HEAP);
 	if (c->receiving || c->ended || !list_empty(&c->starved))
 		return;
-	c->recv_class = (uint8_t)class;
+	c->recv_class = (uint8_t) class;
 	arm(c, later);
 }
 

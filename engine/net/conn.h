@@ -1,7 +1,8 @@
 /* conn.h - a TCP connection on a worker's ring: at most one receive and one send in flight.
  *
  * A receive holds no buffer while it waits, and one is armed only when its owner wants data: that is the
- * back-pressure. Whoever closes a connection does not touch it again; its memory is the owner's until `freed`.
+ * back-pressure. Whoever closes a connection does not touch it again; its memory is the owner's until
+ * `freed`.
  */
 #ifndef CONN_H
 #define CONN_H
@@ -23,7 +24,7 @@ struct conn;
 
 struct conn_events {
 	void (*data)(struct conn *c, struct buf *b); /* takes b */
-	void (*end)(struct conn *c, int error);      /* no more data: 0 at its orderly end, else -errno */
+	void (*end)(struct conn *c, int error);	     /* no more data: 0 at its orderly end, else -errno */
 	void (*sent)(struct conn *c, int error);     /* all of it, or -errno */
 	void (*connected)(struct conn *c, int error);
 	void (*timeout)(struct conn *c);
@@ -46,13 +47,13 @@ struct conn {
 
 void conn_init(struct conn *c, struct net *net, int fd, const struct conn_events *events);
 void conn_connect(struct conn *c, const struct addr *a); /* a is used until it is connected */
-void conn_recv(struct conn *c, enum buf_class class);    /* nothing when one is armed or data has ended */
-void conn_await(struct conn *c, enum buf_class class);   /* the same, when the peer has yet to send */
+void conn_recv(struct conn *c, enum buf_class class);	 /* nothing when one is armed or data has ended */
+void conn_await(struct conn *c, enum buf_class class);	 /* the same, when the peer has yet to send */
 void conn_send(struct conn *c, const void *p, size_t n); /* none may be in flight; p is used until `sent` */
 /* Takes b, which the send in flight uses: it is given back when that has completed, before `sent`. */
 void conn_hold(struct conn *c, struct buf *b);
-void conn_shutdown(struct conn *c);                      /* no more data from us */
-void conn_reset(struct conn *c);                         /* closing it will send RST */
+void conn_shutdown(struct conn *c); /* no more data from us */
+void conn_reset(struct conn *c);    /* closing it will send RST */
 void conn_close(struct conn *c);
 void conn_close_now(struct conn *c); /* its descriptor is free when this returns */
 void conn_deadline(struct conn *c, uint64_t in_ms);

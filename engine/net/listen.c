@@ -37,8 +37,8 @@ accepted(struct op *op, int result, uint32_t flags)
 	}
 	if (result != -ECANCELED)
 		l->accepted(l, result);
-	/* The kernel ends a multishot accept now and then without a reason of ours; and what ended by a pause may
-	 * have been resumed before the end was seen. An error pauses: its owner resumes when it likes. */
+	/* The kernel ends a multishot accept now and then without a reason of ours; and what ended by a pause
+	 * may have been resumed before the end was seen. An error pauses: its owner resumes when it likes. */
 	if (!l->paused)
 		arm(l);
 }

@@ -115,7 +115,8 @@ ring_turn(struct ring *r, int64_t wait_ms)
 	unsigned head, n = 0;
 
 	io_uring_submit_and_wait_timeout(&r->uring, &cqe, 1, wait_ms < 0 ? NULL : &ts, NULL);
-	io_uring_for_each_cqe (&r->uring, head, cqe) {
+	io_uring_for_each_cqe(&r->uring, head, cqe)
+	{
 		struct op *op = (struct op *)(uintptr_t)cqe->user_data;
 
 		n++;
@@ -139,12 +140,12 @@ prepare(struct ring *r, struct op *op)
 }
 
 /* liburing 2.3's prep functions clear user_data and flags: they go first, ours after. */
-#define PREPARE(r, op, prep, ...)                                                                             \
-	({                                                                                                    \
-		struct io_uring_sqe *sqe_ = prepare(r, op);                                                   \
-		prep(sqe_, __VA_ARGS__);                                                                      \
-		sqe_->user_data = (uintptr_t)(op);                                                            \
-		sqe_;                                                                                         \
+#define PREPARE(r, op, prep, ...)                           \
+	({                                                  \
+		struct io_uring_sqe *sqe_ = prepare(r, op); \
+		prep(sqe_, __VA_ARGS__);                    \
+		sqe_->user_data = (uintptr_t)(op);          \
+		sqe_;                                       \
 	})
 
 void
@@ -260,6 +261,7 @@ ring_buffers_free(struct ring_buffers *b)
 void
 ring_buffers_add(struct ring_buffers *b, void *p, size_t n, unsigned id)
 {
-	io_uring_buf_ring_add(b->entries, p, (unsigned)n, (unsigned short)id, io_uring_buf_ring_mask(b->count), 0);
+	io_uring_buf_ring_add(
+	    b->entries, p, (unsigned)n, (unsigned short)id, io_uring_buf_ring_mask(b->count), 0);
 	io_uring_buf_ring_advance(b->entries, 1);
 }

@@ -31,24 +31,27 @@ struct ring_features {
  * then *why says it in one sentence. */
 int ring_probe(struct ring_features *f, const char **why);
 
-int ring_new(struct ring **ring, unsigned entries, const struct ring_features *f); /* by the thread that owns it */
+int ring_new(
+    struct ring **ring, unsigned entries, const struct ring_features *f); /* by the thread that owns it */
 void ring_free(struct ring *ring);
 /* Submits what was prepared, waits for a completion but at most wait_ms (negative: without end), and runs all
  * completions there are. */
 void ring_turn(struct ring *ring, int64_t wait_ms);
 
 void ring_accept(struct ring *ring, struct op *op, int fd); /* multishot */
-bool ring_more(uint32_t flags);                             /* a multishot operation goes on */
+bool ring_more(uint32_t flags);				    /* a multishot operation goes on */
 /* Into one buffer of the group. later: nothing is there yet, so wait before the first try. */
 void ring_recv(struct ring *ring, struct op *op, int fd, unsigned group, bool later);
-unsigned ring_buffer(uint32_t flags);                       /* which one a completion used */
+unsigned ring_buffer(uint32_t flags); /* which one a completion used */
 bool ring_has_buffer(uint32_t flags);
-void ring_send(struct ring *ring, struct op *op, int fd, const void *p, size_t n); /* all of it, or an error */
+void ring_send(
+    struct ring *ring, struct op *op, int fd, const void *p, size_t n); /* all of it, or an error */
 void ring_sendmsg(struct ring *ring, struct op *op, int fd, const struct msghdr *m);
 void ring_connect(struct ring *ring, struct op *op, int fd, const struct sockaddr *sa, socklen_t len);
 void ring_read(struct ring *ring, struct op *op, int fd, void *p, size_t n);
-void ring_close(struct ring *ring, int fd);            /* nobody is told */
-void ring_cancel(struct ring *ring, const struct op *op); /* the operation completes with -ECANCELED, or as it would */
+void ring_close(struct ring *ring, int fd); /* nobody is told */
+void ring_cancel(
+    struct ring *ring, const struct op *op); /* the operation completes with -ECANCELED, or as it would */
 
 /* A group of provided buffers: `entries` (a power of two) places to put buffers in. */
 struct ring_buffers;

@@ -140,7 +140,8 @@ parse(struct exchange *ex)
 			conn_recv(&ex->up->conn, BUF_MID);
 		return;
 	}
-	n = h1_parse_response(&w->msg, buf_data(ex->answer), ex->answer->len, &ex->scanned, ex->method, &fault);
+	n = h1_parse_response(
+	    &w->msg, buf_data(ex->answer), ex->answer->len, &ex->scanned, ex->method, &fault);
 	if (n < 0 || (n == 0 && ex->up->conn.ended)) {
 		answer_bad(ex);
 		return;

@@ -6,8 +6,8 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define LINGER_MS 2000u          /* how long a client may take to notice that we closed */
-#define LINGER_BYTES (1u << 20)  /* and how much of its data is thrown away meanwhile */
+#define LINGER_MS 2000u		/* how long a client may take to notice that we closed */
+#define LINGER_BYTES (1u << 20) /* and how much of its data is thrown away meanwhile */
 
 static void parse(struct client *c);
 

@@ -7,10 +7,10 @@
 struct exchange;
 
 enum client_state {
-	CLIENT_HEAD,     /* between requests, or in the middle of a head */
+	CLIENT_HEAD,	 /* between requests, or in the middle of a head */
 	CLIENT_EXCHANGE, /* a request is on its way */
-	CLIENT_REPLY,    /* an answer of our own is being sent */
-	CLIENT_LINGER,   /* answered and closed by us; the rest of its data is thrown away */
+	CLIENT_REPLY,	 /* an answer of our own is being sent */
+	CLIENT_LINGER,	 /* answered and closed by us; the rest of its data is thrown away */
 };
 
 struct client {
@@ -18,14 +18,15 @@ struct client {
 	struct worker *w;
 	struct list link;
 	struct exchange *ex;
-	struct buf *in;  /* received and not looked at: a head in parts, or what was pipelined */
-	size_t scanned;  /* of an incomplete head */
+	struct buf *in; /* received and not looked at: a head in parts, or what was pipelined */
+	size_t scanned; /* of an incomplete head */
 	uint32_t place, serial;
 	uint32_t idle_ms; /* between requests; of the service that was asked last */
 	uint8_t state;
 	bool closing; /* after what is being sent */
-	bool unread;  /* some of what the client sent was not read: it must not see a reset before our answer */
-	uint32_t lingered; /* bytes */
+	bool
+	    unread; /* some of what the client sent was not read: it must not see a reset before our answer */
+	uint32_t lingered;	  /* bytes */
 	char peer[ADDR_TEXT_MAX]; /* client_peer */
 	struct client *free_next;
 };

@@ -157,7 +157,8 @@ static void
 describe(struct engine *e)
 {
 	snprintf(e->feature_line, sizeof(e->feature_line), "io_uring%s%s%s buffer-rings multishot-accept",
-	    e->features.single_issuer ? " single-issuer" : "", e->features.defer_taskrun ? " defer-taskrun" : "",
+	    e->features.single_issuer ? " single-issuer" : "",
+	    e->features.defer_taskrun ? " defer-taskrun" : "",
 	    e->features.defer_taskrun ? "" : " coop-taskrun");
 }
 
@@ -336,7 +337,8 @@ recycle(struct engine *e)
 			continue;
 		}
 		for (unsigned k = 0; k < e->nworkers; k++)
-			memset(&e->workers[k].slots[slot / SLOT_CHUNK][slot % SLOT_CHUNK], 0, sizeof(struct slot));
+			memset(&e->workers[k].slots[slot / SLOT_CHUNK][slot % SLOT_CHUNK], 0,
+			    sizeof(struct slot));
 		slots_recycle(e->slots, slot);
 	}
 	e->nfreed = kept;
@@ -388,8 +390,8 @@ engine_requests(const struct engine *e, uint32_t slot)
 	if (slot / SLOT_CHUNK >= e->nchunks)
 		return 0;
 	for (unsigned i = 0; i < e->nworkers; i++)
-		sum += __atomic_load_n(&e->workers[i].slots[slot / SLOT_CHUNK][slot % SLOT_CHUNK].requests,
-		    __ATOMIC_RELAXED);
+		sum += __atomic_load_n(
+		    &e->workers[i].slots[slot / SLOT_CHUNK][slot % SLOT_CHUNK].requests, __ATOMIC_RELAXED);
 	return sum;
 }
 
@@ -401,8 +403,8 @@ engine_inflight(const struct engine *e, uint32_t slot)
 	if (slot / SLOT_CHUNK >= e->nchunks)
 		return 0;
 	for (unsigned i = 0; i < e->nworkers; i++)
-		sum += __atomic_load_n(&e->workers[i].slots[slot / SLOT_CHUNK][slot % SLOT_CHUNK].inflight,
-		    __ATOMIC_RELAXED);
+		sum += __atomic_load_n(
+		    &e->workers[i].slots[slot / SLOT_CHUNK][slot % SLOT_CHUNK].inflight, __ATOMIC_RELAXED);
 	return sum;
 }
 
@@ -419,12 +421,12 @@ counter(const struct engine *e, enum counter id)
 void
 engine_stats(const struct engine *e, struct engine_stats *s)
 {
-	*s = (struct engine_stats){.workers = e->nworkers, .requests = counter(e, COUNTER_REQUESTS),
+	*s = (struct engine_stats){.workers = e->nworkers,
+	    .requests = counter(e, COUNTER_REQUESTS),
 	    .last_publish_us = e->last_publish_us};
 	for (unsigned i = 0; i < e->nworkers; i++)
 		s->connections += atomic_load_explicit(&e->workers[i].nclients, memory_order_relaxed);
-	list_each (it, &e->tables)
-		s->tables++;
+	list_each(it, &e->tables) s->tables++;
 }
 
 const char *
@@ -447,8 +449,9 @@ engine_metrics(const struct engine *e, struct text *out)
 	struct engine_stats s;
 
 	for (size_t i = 0; i < COUNT(rows); i++)
-		text_printf(out, "# HELP latticefs_%s %s\n# TYPE latticefs_%s counter\nlatticefs_%s %llu\n", rows[i].name,
-		    rows[i].help, rows[i].name, rows[i].name, (unsigned long long)counter(e, rows[i].id));
+		text_printf(out, "# HELP latticefs_%s %s\n# TYPE latticefs_%s counter\nlatticefs_%s %llu\n",
+		    rows[i].name, rows[i].help, rows[i].name, rows[i].name,
+		    (unsigned long long)counter(e, rows[i].id));
 	engine_stats(e, &s);
 	text_printf(out,
 	    "# HELP latticefs_connections Client connections open now\n# TYPE latticefs_connections gauge\n"
@@ -463,7 +466,8 @@ engine_metrics(const struct engine *e, struct text *out)
 static void
 free_tables(struct engine *e)
 {
-	list_each_safe (it, &e->tables) {
+	list_each_safe(it, &e->tables)
+	{
 		struct retiring *r = container_of(it, struct retiring, link);
 
 		table_free(r->table);

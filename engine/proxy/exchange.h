@@ -21,15 +21,15 @@ struct exchange {
 	struct upstream *up;
 	struct table_ref *table; /* pinned for as long as the request may have to be sent again */
 	uint8_t wait;
-	uint8_t minor;  /* of the client's HTTP/1.x */
+	uint8_t minor;	/* of the client's HTTP/1.x */
 	uint8_t method; /* enum method */
 	uint8_t tries;
 	bool keep_alive; /* the client allows it */
-	bool upgrade;    /* asked for */
-	bool whole;      /* all of the request is in `request` */
-	bool answered;   /* some of an answer was sent to the client */
-	bool up_keep;    /* the target's connection may be used again */
-	uint32_t group;  /* index in the table */
+	bool upgrade;	 /* asked for */
+	bool whole;	 /* all of the request is in `request` */
+	bool answered;	 /* some of an answer was sent to the client */
+	bool up_keep;	 /* the target's connection may be used again */
+	uint32_t group;	 /* index in the table */
 	uint32_t target; /* slot */
 	uint32_t idle_ms;
 	struct addr addr; /* of the target */
@@ -56,15 +56,16 @@ void exchange_target_timeout(struct exchange *ex);
 void exchange_fail(struct exchange *ex, unsigned status);
 void exchange_break(struct exchange *ex);  /* the client must notice that its answer is cut off; ex is gone */
 void exchange_finish(struct exchange *ex); /* the answer is complete; ex is gone */
-void exchange_forget(struct exchange *ex); /* the request will not be sent again: its buffer and table are free */
+void exchange_forget(
+    struct exchange *ex); /* the request will not be sent again: its buffer and table are free */
 void exchange_drop(struct exchange *ex, struct buf **b);
 bool exchange_pick_another(struct exchange *ex); /* target of the same group; false: there is none */
 
 /* request.c: to the target */
 void request_connected(struct exchange *ex);
 void request_unreachable(struct exchange *ex, int error); /* no connection: another target, or 503 */
-void request_data(struct exchange *ex, struct buf *b);    /* of the client; takes b */
-void request_end(struct exchange *ex, int error);         /* of the client's data */
+void request_data(struct exchange *ex, struct buf *b);	  /* of the client; takes b */
+void request_end(struct exchange *ex, int error);	  /* of the client's data */
 void request_sent(struct exchange *ex, int error);
 bool request_replayable(const struct exchange *ex);
 void request_replay(struct exchange *ex);
@@ -72,7 +73,7 @@ void request_replay(struct exchange *ex);
 /* answer.c: to the client */
 void answer_data(struct exchange *ex, struct buf *b); /* of the target; takes b */
 void answer_end(struct exchange *ex, int error);      /* of the target's data */
-void answer_ended(struct exchange *ex);               /* the target has closed, and there is no whole head */
+void answer_ended(struct exchange *ex);		      /* the target has closed, and there is no whole head */
 void answer_sent(struct exchange *ex, int error);
 void answer_bad(struct exchange *ex);
 

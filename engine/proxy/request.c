@@ -34,7 +34,7 @@ bool
 request_replayable(const struct exchange *ex)
 {
 	return ex->table != NULL && ex->whole && ex->up->reused && ex->tries == 0 &&
-	    method_is_idempotent(ex->method);
+	       method_is_idempotent(ex->method);
 }
 
 /* The pooled connection was closed under the request before a byte of an answer. */

@@ -7,15 +7,15 @@
 struct upstream {
 	struct conn conn;
 	struct worker *w;
-	struct exchange *ex; /* NULL: idle */
+	struct exchange *ex;	      /* NULL: idle */
 	struct upstream *prev, *next; /* idle list of its target, or free list */
-	struct list idle;             /* the worker's, longest idle first */
-	uint32_t target; /* slot */
+	struct list idle;	      /* the worker's, longest idle first */
+	uint32_t target;	      /* slot */
 	bool reused;
 };
 
-/* Gives ex a connection to ex->addr: an idle one at once (request_connected runs before this returns), or a new
- * one. Failure ends in request_unreachable. */
+/* Gives ex a connection to ex->addr: an idle one at once (request_connected runs before this returns), or a
+ * new one. Failure ends in request_unreachable. */
 void upstream_take(struct exchange *ex, bool fresh);
 /* The exchange is over: keep the connection for the next one, or close it. ex->up is NULL after. */
 void upstream_give(struct exchange *ex, bool keep);

@@ -61,8 +61,7 @@ static void
 pause_accepting(struct worker *w)
 {
 	w->paused = true;
-	list_each (it, &w->listeners)
-		listen_pause(container_of(it, struct listen, link));
+	list_each(it, &w->listeners) listen_pause(container_of(it, struct listen, link));
 	timer_set(&w->net.wheel, &w->tick, w->net.now_ms + TICK_MS);
 }
 
@@ -70,8 +69,7 @@ static void
 resume_accepting(struct worker *w)
 {
 	w->paused = false;
-	list_each (it, &w->listeners)
-		listen_resume(container_of(it, struct listen, link));
+	list_each(it, &w->listeners) listen_resume(container_of(it, struct listen, link));
 }
 
 static void
@@ -130,7 +128,8 @@ open_listener(struct worker *w, const struct opening *o)
 static void
 close_listeners(struct worker *w, const struct table *t)
 {
-	list_each_safe (it, &w->listeners) {
+	list_each_safe(it, &w->listeners)
+	{
 		struct listen *l = container_of(it, struct listen, link);
 		const struct place *p = t != NULL ? table_place(t, l->place) : NULL;
 
@@ -171,7 +170,8 @@ begin_stop(struct worker *w)
 	w->stopping = true;
 	w->stop_ms = w->net.now_ms + w->config->drain_timeout_ms;
 	close_listeners(w, NULL);
-	list_each_safe (it, &w->clients) {
+	list_each_safe(it, &w->clients)
+	{
 		struct client *c = container_of(it, struct client, link);
 
 		if (c->state == CLIENT_HEAD && c->in == NULL && !c->conn.closing)
@@ -229,7 +229,8 @@ loop(struct worker *w)
 static void
 close_all(struct worker *w)
 {
-	list_each_safe (it, &w->clients) {
+	list_each_safe(it, &w->clients)
+	{
 		struct client *c = container_of(it, struct client, link);
 
 		if (!c->conn.closing)
@@ -272,11 +273,11 @@ begin(struct worker *w)
 	return 0;
 }
 
-#define FREE_LIST(list, next)                                                                                 \
-	while (list != NULL) {                                                                                \
-		void *p_ = list;                                                                              \
-		list = list->next;                                                                            \
-		free(p_);                                                                                     \
+#define FREE_LIST(list, next)      \
+	while (list != NULL) {     \
+		void *p_ = list;   \
+		list = list->next; \
+		free(p_);          \
 	}
 
 static void

@@ -43,18 +43,19 @@ struct worker {
 	struct net net;
 
 	/* shared: written here, read by the control thread */
-	_Atomic uint64_t oldest;  /* of the oldest table still pinned */
+	_Atomic uint64_t oldest; /* of the oldest table still pinned */
 	_Atomic uint64_t nclients;
-	_Atomic int failed; /* -errno of the start, 1 once it runs */
+	_Atomic int failed;			  /* -errno of the start, 1 once it runs */
 	_Atomic uint64_t counters[COUNTER_COUNT]; /* relaxed, single writer */
-	struct slot *_Atomic slots[SLOT_CHUNKS_MAX]; /* made by the control thread before a table needs them */
+	struct slot
+	    *_Atomic slots[SLOT_CHUNKS_MAX]; /* made by the control thread before a table needs them */
 
 	struct list tables;
 	struct table_ref *current;
 	struct list listeners;
 	struct list clients;
 	struct list idle; /* connections to targets, longest idle first */
-	bool paused; /* no accepting: at the limit, or out of descriptors */
+	bool paused;	  /* no accepting: at the limit, or out of descriptors */
 	bool stopping;
 	uint64_t stop_ms;
 	struct timer tick;

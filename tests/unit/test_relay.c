@@ -63,7 +63,8 @@ Test(relay, a_length_body_ends_where_it_says)
 		cr_expect_str_eq(out.p, "hello");
 		cr_expect(r.done && r.left == 0);
 		if (behind.p != NULL)
-			cr_expect(strncmp(behind.p, "GET /", behind.len) == 0, "step %zu: %s", step, behind.p);
+			cr_expect(
+			    strncmp(behind.p, "GET /", behind.len) == 0, "step %zu: %s", step, behind.p);
 		text_fini(&out);
 		text_fini(&behind);
 	}
@@ -71,7 +72,8 @@ Test(relay, a_length_body_ends_where_it_says)
 
 Test(relay, chunks_keep_their_data_and_trailers_at_every_cut)
 {
-	static const char wire[] = "5;x=y\r\nhello\r\n1\r\n \r\n5\r\nworld\r\n0\r\nX-Sum: 7\r\nY:z\r\n\r\nNEXT";
+	static const char wire[] =
+	    "5;x=y\r\nhello\r\n1\r\n \r\n5\r\nworld\r\n0\r\nX-Sum: 7\r\nY:z\r\n\r\nNEXT";
 
 	for (size_t step = 1; step < sizeof(wire); step++) {
 		struct relay r;
@@ -82,8 +84,8 @@ Test(relay, chunks_keep_their_data_and_trailers_at_every_cut)
 		cr_expect(r.done, "step %zu", step);
 		unchunk(out.p, &data);
 		cr_expect_str_eq(data.p, "hello world", "step %zu", step);
-		cr_expect(strstr(out.p, "X-Sum: 7\r\n") != NULL && strstr(out.p, "\r\n\r\n") != NULL, "step %zu: %s", step,
-		    out.p);
+		cr_expect(strstr(out.p, "X-Sum: 7\r\n") != NULL && strstr(out.p, "\r\n\r\n") != NULL,
+		    "step %zu: %s", step, out.p);
 		cr_expect(strstr(out.p, "x=y") == NULL, "the extension was passed on");
 		if (behind.p != NULL)
 			cr_expect(strncmp(behind.p, "NEXT", behind.len) == 0, "step %zu: %s", step, behind.p);
@@ -148,7 +150,8 @@ Test(relay, refuses_what_is_cut_off_or_malformed)
 			struct text out = {0}, behind = {0};
 
 			relay_init(&r, BODY_CHUNKED, 0, true);
-			cr_expect(relay_all(&r, rows[i].wire, strlen(rows[i].wire), step, &out, &behind) == rows[i].want,
+			cr_expect(relay_all(&r, rows[i].wire, strlen(rows[i].wire), step, &out, &behind) ==
+				      rows[i].want,
 			    "row %zu step %zu", i, step);
 			text_fini(&out);
 			text_fini(&behind);

@@ -12,7 +12,7 @@ HTTP  = msg field h1 h1_print chunk
 ROUTE = table match balance
 NET   = ring buf timer sock conn listen
 PROXY = worker client exchange request answer tunnel relay upstream engine
-FS    = schema parse model edit check compile status store errors undo hold txn settle node attr dir handle view ops config main
+FS    = schema parse model edit check compile status store errors undo hold txn settle node attr dir handle view watch ops config main
 
 ENGINE_SRC = $(BASE:%=engine/base/%.c) $(HTTP:%=engine/http/%.c) $(ROUTE:%=engine/route/%.c) \
              $(NET:%=engine/net/%.c) $(PROXY:%=engine/proxy/%.c)

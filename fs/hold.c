@@ -58,13 +58,31 @@ hold_start(struct tree *t, const char *by)
 	undo_init(&h->undo, &t->store, by, h->since_unix_ms);
 }
 
-int
-hold_begin(struct tree *t, const char *by)
+/* Who begins a hold, for people. */
+static void
+name_caller(uid_t uid, pid_t pid, char by[static 64])
 {
+	char path[64], comm[32] = "?";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	if ((f = fopen(path, "re")) != NULL) {
+		if (fgets(comm, sizeof(comm), f) != NULL)
+			comm[strcspn(comm, "\n")] = '\0';
+		fclose(f);
+	}
+	snprintf(by, 64, "uid %u, %s[%d]", uid, comm, pid);
+}
+
+int
+hold_begin(struct tree *t, uid_t uid, pid_t pid)
+{
+	char by[64];
 	int rc;
 
 	if (t->hold.held)
 		return txn_refuse(t, EBUSY, ".hold", "the tree is held already, by %s", t->hold.by);
+	name_caller(uid, pid, by);
 	settle_run(t, true);
 	hold_start(t, by);
 	if ((rc = undo_begin(&t->hold.undo)) < 0) {

@@ -30,7 +30,7 @@ struct source *hold_source(struct tree *t);
 /* After the base was loaded: takes over what the store has now, still pending. */
 void hold_resume(struct tree *t);
 
-int hold_begin(struct tree *t, const char *by);
+int hold_begin(struct tree *t, uid_t uid, pid_t pid);
 /* Before a change of what is at path (below it too, when it is a directory). Does nothing outside of a hold.
  */
 int hold_record(struct tree *t, const char *path);

@@ -4,6 +4,7 @@
 #include "dir.h"
 #include "log.h"
 #include "ops.h"
+#include "watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -329,7 +330,7 @@ mount_it(struct program *p)
 		return fail(1, "the mount cannot be prepared");
 	if (fuse_session_mount(p->session, o->mountpoint) != 0)
 		return fail(1, "%s cannot be mounted at %s", o->store, o->mountpoint);
-	ops_watch(&p->tree, p->session);
+	watch_start(&p->tree, p->session);
 	fd = fuse_session_fd(p->session);
 	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
 		return fail(1, "/dev/fuse: %s", strerror(errno));

@@ -10,13 +10,8 @@
 #include <sys/statvfs.h>
 #include <linux/limits.h>
 
-#define DIR_SECONDS 60.0 /* and of a directory's attributes: on_moved takes them back */
+#define DIR_SECONDS 60.0 /* and of a directory's attributes: watch.c takes them back */
 #define GIT_SECONDS 60.0 /* what the kernel may remember of .git, which changes through it alone */
-
-struct watch {
-	struct tree *tree;
-	struct fuse_session *session;
-};
 
 /* ------------------------------------------------------------------ decoding */
 
@@ -92,47 +87,6 @@ attr_seconds(const struct inode *n, const struct stat *st)
 	bool dir = n->view == VIEW_NONE && S_ISDIR(st->st_mode) && n->parent != NULL;
 
 	return MAX(entry_seconds(n, st), dir ? DIR_SECONDS : 0);
-}
-
-static void
-forget_attributes(struct fuse_session *session, const struct inode *n)
-{
-	/* Attributes alone: this waits for nobody, unlike the other notifications (libfuse,
-	 * README.notifications). */
-	if (n != NULL && n->nlookup > 0 && n->type == S_IFDIR)
-		fuse_lowlevel_notify_inval_inode(session, n->id, -1, 0);
-}
-
-static void
-on_moved(void *ctx, const char *path)
-{
-	struct watch *w = ctx;
-	struct inode *n = w->tree->inodes.root;
-	struct map_entry *e;
-	char name[NAME_MAX + 1];
-	size_t len;
-
-	for (uint32_t i = 0; path == NULL && (e = map_next(&w->tree->inodes.by_id, &i));)
-		forget_attributes(w->session, e->value);
-	for (; path != NULL && n != NULL && path[len = strcspn(path, "/")] == '/'; path += len + 1) {
-		if (len > NAME_MAX)
-			return;
-		memcpy(name, path, len);
-		name[len] = '\0';
-		n = inode_find(&w->tree->inodes, n, name);
-	}
-	if (path != NULL)
-		forget_attributes(w->session, n);
-}
-
-void
-ops_watch(struct tree *t, struct fuse_session *session)
-{
-	static struct watch watch;
-
-	watch = (struct watch){t, session};
-	t->store.moved = on_moved;
-	t->store.moved_ctx = &watch;
 }
 
 /* Looks parent/name up: its inode, with one reference of the kernel more. */
@@ -472,31 +426,13 @@ op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		handle_release(t, h);
 }
 
-/* Who begins a hold, for people. */
-static void
-name_caller(const struct fuse_ctx *ctx, char by[static 64])
-{
-	char path[64], comm[32] = "?";
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/comm", ctx->pid);
-	if ((f = fopen(path, "re")) != NULL) {
-		if (fgets(comm, sizeof(comm), f) != NULL)
-			comm[strcspn(comm, "\n")] = '\0';
-		fclose(f);
-	}
-	snprintf(by, 64, "uid %u, %s[%d]", ctx->uid, comm, ctx->pid);
-}
-
 static int
 create_hold(struct tree *t, struct inode *root, const struct fuse_ctx *ctx, struct handle **h)
 {
 	struct inode *n;
-	char by[64];
-	int rc;
+	int rc = hold_begin(t, ctx->uid, ctx->pid);
 
-	name_caller(ctx, by);
-	if ((rc = hold_begin(t, by)) < 0)
+	if (rc < 0)
 		return rc;
 	n = inode_make(&t->inodes, root, ".hold");
 	n->view = VIEW_HOLD;

@@ -27,7 +27,7 @@ RULES
 owners() {
 	cat <<'OWNERS'
 liburing\.h|linux/io_uring\.h    ^engine/net/ring
-fuse[a-z0-9_]*\.h|fuse3/.*       ^fs/(main|ops)\.[ch]$
+fuse[a-z0-9_]*\.h|fuse3/.*       ^fs/(main|ops|watch)\.[ch]$
 ini\.h                           ^fs/config\.c$
 criterion/.*                     ^tests/
 OWNERS

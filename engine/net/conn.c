@@ -28,6 +28,7 @@ received(struct op *op, int result, uint32_t flags)
 	struct buf *b = NULL;
 
 	c->receiving = false;
+	c->more = ring_has_more(flags);
 	if (ring_has_buffer(flags))
 		b = buf_taken(
 		    &c->net->pools[c->recv_class], ring_buffer(flags), result > 0 ? (uint32_t)result : 0);
@@ -58,9 +59,12 @@ sent(struct op *op, int result, uint32_t flags)
 	struct conn *c = container_of(op, struct conn, send_op);
 
 	c->sending = false;
-	if (c->held != NULL)
-		buf_put(c->net->pools, c->held);
-	c->held = NULL;
+	while (c->held != NULL) {
+		struct buf *b = c->held;
+
+		c->held = b->next;
+		buf_put(c->net->pools, b);
+	}
 	if (c->closing)
 		let_go(c);
 	else if (result >= 0 && (uint32_t)result < c->send_len)
@@ -151,9 +155,23 @@ conn_send(struct conn *c, const void *p, size_t n)
 }
 
 void
+conn_send_both(struct conn *c, const struct buf *first, const struct buf *second)
+{
+	assert(!c->sending && !c->closing);
+	c->sending = true;
+	c->send_len = first->len + second->len;
+	c->unsent = UINT32_MAX;
+	c->parts[0] = (struct iovec){buf_data(first), first->len};
+	c->parts[1] = (struct iovec){buf_data(second), second->len};
+	c->message = (struct msghdr){.msg_iov = c->parts, .msg_iovlen = 2};
+	ring_sendmsg(c->net->ring, &c->send_op, c->fd, &c->message);
+}
+
+void
 conn_hold(struct conn *c, struct buf *b)
 {
-	assert(c->sending && c->held == NULL);
+	assert(c->sending);
+	b->next = c->held;
 	c->held = b;
 }
 

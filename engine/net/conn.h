@@ -40,7 +40,10 @@ struct conn {
 	int fd;
 	uint8_t recv_class;
 	bool receiving, sending, connecting, closing, ended;
-	struct buf *held; /* conn_hold */
+	bool more;	       /* the last receive left something in the socket */
+	struct buf *held;      /* conn_hold */
+	struct iovec parts[2]; /* conn_send_both */
+	struct msghdr message;
 	uint32_t send_len;
 	uint32_t unsent; /* in the kernel's queue when last looked at */
 };
@@ -50,6 +53,8 @@ void conn_connect(struct conn *c, const struct addr *a); /* a is used until it i
 void conn_recv(struct conn *c, enum buf_class class);	 /* nothing when one is armed or data has ended */
 void conn_await(struct conn *c, enum buf_class class);	 /* the same, when the peer has yet to send */
 void conn_send(struct conn *c, const void *p, size_t n); /* none may be in flight; p is used until `sent` */
+/* Two buffers' data as one. */
+void conn_send_both(struct conn *c, const struct buf *first, const struct buf *second);
 /* Takes b, which the send in flight uses: it is given back when that has completed, before `sent`. */
 void conn_hold(struct conn *c, struct buf *b);
 void conn_shutdown(struct conn *c); /* no more data from us */

@@ -183,6 +183,12 @@ ring_has_buffer(uint32_t flags)
 	return flags & IORING_CQE_F_BUFFER;
 }
 
+bool
+ring_has_more(uint32_t flags)
+{
+	return flags & IORING_CQE_F_SOCK_NONEMPTY;
+}
+
 void
 ring_send(struct ring *r, struct op *op, int fd, const void *p, size_t n)
 {

@@ -44,6 +44,7 @@ bool ring_more(uint32_t flags);				    /* a multishot operation goes on */
 void ring_recv(struct ring *ring, struct op *op, int fd, unsigned group, bool later);
 unsigned ring_buffer(uint32_t flags); /* which one a completion used */
 bool ring_has_buffer(uint32_t flags);
+bool ring_has_more(uint32_t flags); /* the socket had more data when a receive completed */
 void ring_send(
     struct ring *ring, struct op *op, int fd, const void *p, size_t n); /* all of it, or an error */
 void ring_sendmsg(struct ring *ring, struct op *op, int fd, const struct msghdr *m);

@@ -222,6 +222,13 @@ answer_data(struct exchange *ex, struct buf *b)
 		ex->up_keep = false;
 	} else if (ex->wait == WAIT_BODY) {
 		target_body(ex, b);
+	} else if (ex->delayed) {
+		/* An answer to nothing: that connection is not to be trusted with the request. */
+		buf_put(ex->w->net.pools, b);
+		if (request_replayable(ex))
+			request_replay(ex);
+		else
+			answer_bad(ex);
 	} else {
 		exchange_forget(ex);
 		if (buf_gather(ex->w->net.pools, &ex->answer, b) != 0)

@@ -38,7 +38,7 @@ exchange_forget(struct exchange *ex)
 	if (ex->table != NULL)
 		worker_unpin(ex->w, ex->table);
 	ex->table = NULL;
-	if (ex->request != NULL && ex->up != NULL && ex->up->conn.sending && ex->to_target.sending == NULL) {
+	if (ex->request != NULL && ex->in_flight) {
 		conn_hold(&ex->up->conn, ex->request);
 		ex->request = NULL;
 	}

@@ -28,6 +28,8 @@ struct exchange {
 	bool upgrade;	 /* asked for */
 	bool whole;	 /* all of the request is in `request` */
 	bool answered;	 /* some of an answer was sent to the client */
+	bool delayed;	 /* the request is not sent before more of its body, which is there already */
+	bool in_flight;	 /* the first send of the request */
 	bool up_keep;	 /* the target's connection may be used again */
 	uint32_t group;	 /* index in the table */
 	uint32_t target; /* slot */

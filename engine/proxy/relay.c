@@ -151,7 +151,7 @@ relay_feed(struct relay *r, struct buf *b, struct buf **rest)
 	int rc = 0;
 
 	*rest = NULL;
-	r->full = b->off == BUF_FRONT && b->len == b->room;
+	r->full = b->len == b->room;
 	switch (r->body) {
 	case BODY_NONE:
 	case BODY_LENGTH:

@@ -4,16 +4,38 @@
 #include "upstream.h"
 #include <errno.h>
 
-void
-request_connected(struct exchange *ex)
+/* The head and what came with it; with b, more of the body. */
+static void
+send_request(struct exchange *ex, struct buf *b)
 {
 	struct conn *up = &ex->up->conn;
 
-	ex->wait = WAIT_ANSWER;
+	ex->delayed = false;
+	ex->in_flight = true;
 	ex->to_target.sent_ms = ex->w->net.now_ms;
 	conn_deadline(up, ex->whole ? ex->w->config->response_timeout_ms : ex->idle_ms);
-	conn_send(up, buf_data(ex->request), ex->request->len);
-	conn_await(up, BUF_MID);
+	if (b != NULL)
+		conn_send_both(up, ex->request, b);
+	else
+		conn_send(up, buf_data(ex->request), ex->request->len);
+}
+
+void
+request_connected(struct exchange *ex)
+{
+	struct client *c = ex->client;
+
+	ex->wait = WAIT_ANSWER;
+	conn_await(&ex->up->conn, BUF_MID);
+	/* One send of a large body's beginning is cheaper than two, and the target does not wait for it: the
+	 * bytes are in the socket. */
+	if (!ex->to_target.done && c->conn.more && !c->conn.ended) {
+		ex->delayed = true;
+		conn_deadline(&ex->up->conn, ex->idle_ms);
+		conn_recv(&c->conn, BUF_BIG);
+	} else {
+		send_request(ex, NULL);
+	}
 }
 
 void
@@ -33,8 +55,9 @@ request_unreachable(struct exchange *ex, int error)
 bool
 request_replayable(const struct exchange *ex)
 {
-	return ex->table != NULL && ex->whole && ex->up->reused && ex->tries == 0 &&
-	       method_is_idempotent(ex->method);
+	bool again = ex->delayed || (ex->whole && method_is_idempotent(ex->method));
+
+	return ex->table != NULL && ex->up->reused && ex->tries == 0 && again;
 }
 
 /* The pooled connection was closed under the request before a byte of an answer. */
@@ -92,6 +115,7 @@ request_sent(struct exchange *ex, int error)
 {
 	struct relay *r = &ex->to_target;
 
+	ex->in_flight = false;
 	exchange_drop(ex, &r->sending);
 	relay_sent(r, ex->w->net.now_ms);
 	if (ex->wait == WAIT_TUNNEL) {
@@ -139,7 +163,10 @@ client_body(struct exchange *ex, struct buf *b)
 		r->sending = b;
 	else
 		buf_put(ex->w->net.pools, b);
-	request_more(ex);
+	if (ex->delayed)
+		send_request(ex, r->sending);
+	else
+		request_more(ex);
 }
 
 void

@@ -9,18 +9,19 @@ VERSION  = 0.1.0
 
 BASE  = alloc arena str map log diag clock addr slots
 HTTP  = msg field h1 h1_print chunk
-ROUTE = table match balance
-NET   = ring buf timer sock conn listen
+DNS   = dns
+ROUTE = table match balance names
+NET   = ring buf timer netns sock conn listen
 PROXY = worker client exchange request answer tunnel relay upstream engine
-FS    = schema parse model edit check compile status store errors undo hold txn settle node attr dir handle view ops config main
+FS    = schema parse pair model edit check compile status store errors undo hold txn settle node attr dir handle view ops config main
 
-ENGINE_SRC = $(BASE:%=engine/base/%.c) $(HTTP:%=engine/http/%.c) $(ROUTE:%=engine/route/%.c) \
+ENGINE_SRC = $(BASE:%=engine/base/%.c) $(HTTP:%=engine/http/%.c) $(DNS:%=engine/dns/%.c) $(ROUTE:%=engine/route/%.c) \
              $(NET:%=engine/net/%.c) $(PROXY:%=engine/proxy/%.c)
 FS_SRC     = $(FS:%=fs/%.c)
 LIB_SRC    = $(ENGINE_SRC) $(filter-out fs/main.c,$(FS_SRC))
 UNIT_SRC   = $(wildcard tests/unit/test_*.c)
 
-PKGS      = fuse3 liburing inih
+PKGS      = fuse3 liburing inih libmnl libcap-ng
 CC        = gcc
 OPT       = -O2
 WARN      = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef \

@@ -29,6 +29,8 @@ owners() {
 liburing\.h|linux/io_uring\.h    ^engine/net/ring
 fuse[a-z0-9_]*\.h|fuse3/.*       ^fs/(main|ops)\.[ch]$
 ini\.h                           ^fs/config\.c$
+libmnl/.*|linux/rtnetlink\.h     ^fs/routes\.c$
+cap-ng\.h                        ^fs/rights\.c$
 criterion/.*                     ^tests/
 OWNERS
 }
@@ -120,6 +122,8 @@ self_test() {
 	plant engine/proxy/relay.c fuse_lowlevel.h || bad=1
 	plant fs/model.c ini.h || bad=1
 	plant fs/model.c criterion/criterion.h || bad=1
+	plant fs/model.c libmnl/libmnl.h || bad=1
+	plant fs/main.c cap-ng.h || bad=1
 	sound fs/txn.c include/engine.h || bad=1
 	sound engine/route/match.c engine/http/msg.h || bad=1
 	sound engine/proxy/exchange.c engine/http/h1.h || bad=1

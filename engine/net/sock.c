@@ -1,6 +1,7 @@
 /* sock.c - socket options, once. */
 #include "sock.h"
 
+#include "netns.h"
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -18,15 +19,22 @@ set(int fd, int level, int name)
 int
 sock_stream(uint32_t vpc, int family)
 {
-	int fd;
+	int fd = netns_socket(vpc, family, SOCK_STREAM, 0);
 
-	if (vpc != 0)
-		return -ENOENT;
-	fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	set(fd, IPPROTO_TCP, TCP_NODELAY);
+	if (fd >= 0)
+		set(fd, IPPROTO_TCP, TCP_NODELAY);
 	return fd;
+}
+
+/* Addresses of fd00:ec2::/32 are local by a route only, which IPv6, unlike IPv4, does not take for an
+ * address. */
+static bool
+is_routed(uint32_t vpc, const struct addr *a)
+{
+	static const uint8_t net[4] = {0xfd, 0x00, 0x0e, 0xc2};
+
+	return vpc != 0 && a->sa.sa_family == AF_INET6 &&
+	       memcmp(&a->in6.sin6_addr.s6_addr[0], net, sizeof(net)) == 0;
 }
 
 static int
@@ -41,6 +49,8 @@ bind_at(uint32_t vpc, const struct addr *a, bool shared)
 		rc = set(fd, SOL_SOCKET, SO_REUSEPORT);
 	if (rc == 0 && a->sa.sa_family == AF_INET6)
 		rc = set(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+	if (rc == 0 && is_routed(vpc, a))
+		rc = set(fd, IPPROTO_IPV6, IPV6_FREEBIND);
 	if (rc == 0 && bind(fd, &a->sa, addr_len(a)) != 0)
 		rc = -errno;
 	if (rc != 0) {

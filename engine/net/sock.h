@@ -4,7 +4,7 @@
 
 #include "addr.h"
 
-/* Namespace 0 is the daemon's own; there is no other yet: -ENOENT. */
+/* vpc is a namespace's number (netns.h); -ENOENT when there is none by it. */
 
 /* Checks that the address is free, exactly: sockets of ours that share a port among workers would otherwise
  * also share it with anybody who asks to. 0, -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -EMFILE... */

@@ -12,8 +12,8 @@ HTTP  = msg field h1 h1_print chunk
 DNS   = dns
 ROUTE = table match balance names
 NET   = ring buf timer netns sock conn listen
-PROXY = worker client exchange request answer tunnel relay upstream engine
-FS    = schema parse pair model edit check compile status store errors undo hold txn settle node attr dir handle view ops config main
+PROXY = worker client exchange request answer tunnel relay upstream resolve ask dialog resolver engine
+FS    = schema parse pair rights routes spaces model edit check compile explain status store errors undo hold txn heal settle node attr dir handle view ops config main
 
 ENGINE_SRC = $(BASE:%=engine/base/%.c) $(HTTP:%=engine/http/%.c) $(DNS:%=engine/dns/%.c) $(ROUTE:%=engine/route/%.c) \
              $(NET:%=engine/net/%.c) $(PROXY:%=engine/proxy/%.c)

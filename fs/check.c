@@ -5,6 +5,7 @@
  */
 #include "check.h"
 #include "limits.h"
+#include "pair.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -233,9 +234,9 @@ addr_compare(const struct addr *a, const struct addr *b)
 
 	if (order == 0 && a->sa.sa_family == AF_INET)
 		order = memcmp(&a->in.sin_addr, &b->in.sin_addr, sizeof(a->in.sin_addr));
-	else if (order == 0)
+	else if (order == 0 && a->sa.sa_family == AF_INET6)
 		order = memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof(a->in6.sin6_addr));
-	return order != 0 ? order : (int)addr_port(a) - (int)addr_port(b);
+	return order != 0 || a->sa.sa_family == AF_UNSPEC ? order : (int)addr_port(a) - (int)addr_port(b);
 }
 
 static int
@@ -428,9 +429,15 @@ check_network(const struct model *m, struct entry *e)
 static void
 check_vpc(const struct model *m, struct entry *e)
 {
+	const char *refusal = m->netns == NULL ? NULL : m->netns->refusal(m->netns);
+
 	check_links(m, e);
-	if (e->node != NULL)
-		check_texts(e, e->node);
+	if (e->node == NULL)
+		return;
+	check_texts(e, e->node);
+	if (refusal != NULL && vpc_netns(e->node) != NULL)
+		problem(e, where_value(e->node, VPC_NETNS), EPERM,
+		    "netns '%s' needs CAP_SYS_ADMIN and CAP_NET_ADMIN: %s", vpc_netns(e->node), refusal);
 }
 
 static void
@@ -449,10 +456,18 @@ check_service(const struct model *m, struct entry *e)
 /* ------------------------------------------------------------------ where networks reach */
 
 static void
-reach_add(struct check *c, struct addr addr, struct entry *network)
+reach_add(struct check *c, struct reach r)
 {
 	c->reaches = array_room(c->reaches, c->nreaches, &c->reaches_size, sizeof(*c->reaches));
-	c->reaches[c->nreaches++] = (struct reach){0, addr, network};
+	c->reaches[c->nreaches++] = r;
+}
+
+bool
+reach_covers(const struct reach *r, uint32_t vpc, const struct addr *addr)
+{
+	if (r->vpc != vpc)
+		return false;
+	return r->addr.sa.sa_family == AF_UNSPEC ? pair_has(addr) : addr_eq(&r->addr, addr);
 }
 
 static int
@@ -461,30 +476,48 @@ reach_compare(const void *a, const void *b)
 	const struct reach *x = a, *y = b;
 	int order = strcmp(x->network->name, y->network->name);
 
+	if (order == 0 && x->vpc != y->vpc)
+		order = x->vpc < y->vpc ? -1 : 1;
 	/* IPv4 first, as people write it. */
 	return order != 0 ? order : addr_compare(&x->addr, &y->addr);
+}
+
+/* The addresses of one VPC: its `listen`, or what stands for it. */
+static void
+reach_vpc(struct check *c, struct entry *vpc, struct entry *network)
+{
+	const struct value *listen = vpc->node->values[VPC_LISTEN];
+	struct reach r = {.vpc = vpc_number(c->m, vpc->node, true), .network = network};
+	struct addr presets[2] = {0};
+	uint32_t n = 1;
+
+	if (r.vpc == SLOT_NONE)
+		return;
+	if (r.vpc == 0) {
+		addr_parse(STR("127.0.0.1"), &presets[0]);
+		addr_parse(STR("::1"), &presets[1]);
+		n = 2;
+	}
+	r.netns = r.vpc == 0 ? NULL : vpc_netns(vpc->node);
+	for (uint32_t i = 0; i < (listen == NULL ? n : listen->naddrs); i++) {
+		r.addr = listen == NULL ? presets[i] : listen->addrs[i];
+		reach_add(c, r);
+	}
 }
 
 void
 check_reaches(struct check *c)
 {
 	struct map_entry *it;
-	struct addr loopback[2];
 
-	addr_parse(STR("127.0.0.1"), &loopback[0]);
-	addr_parse(STR("::1"), &loopback[1]);
 	for (uint32_t i = 0; (it = map_next(&c->m->names[KIND_VPC], &i)) != NULL;) {
 		struct entry *vpc = it->value;
 		const struct node *owner = vpc->node == NULL ? NULL : vpc_owner(vpc);
 		const struct value *listen = vpc->node == NULL ? NULL : vpc->node->values[VPC_LISTEN];
-		const struct addr *addrs = listen == NULL ? loopback : listen->addrs;
-		uint32_t n = listen == NULL ? COUNT(loopback) : listen->naddrs;
 
-		if (owner == NULL || !has_good(vpc->node, VPC_NETNS) ||
-		    (listen != NULL && listen->bad != NULL))
-			continue;
-		for (uint32_t j = 0; j < n; j++)
-			reach_add(c, addrs[j], owner->parent->entry);
+		if (owner != NULL && has_good(vpc->node, VPC_NETNS) &&
+		    (listen == NULL || listen->bad == NULL))
+			reach_vpc(c, vpc, owner->parent->entry);
 	}
 	if (c->nreaches > 1)
 		qsort(c->reaches, c->nreaches, sizeof(*c->reaches), reach_compare);
@@ -626,14 +659,23 @@ share_a_port(const struct node *a, const struct node *b)
 	return false;
 }
 
+static bool
+reaches_meet(const struct reach *a, const struct reach *b)
+{
+	if (a->addr.sa.sa_family == AF_UNSPEC && b->addr.sa.sa_family == AF_UNSPEC)
+		return a->vpc == b->vpc;
+	if (a->addr.sa.sa_family == AF_UNSPEC)
+		return reach_covers(a, b->vpc, &b->addr);
+	return reach_covers(b, a->vpc, &a->addr);
+}
+
 /* Two networks that reach the same address share its sockets: there, names of both must differ. */
 static bool
 networks_meet(const struct check *c, const struct entry *a, const struct entry *b)
 {
 	for (uint32_t i = 0; i < c->nreaches; i++)
 		for (uint32_t k = 0; c->reaches[i].network == a && k < c->nreaches; k++)
-			if (c->reaches[k].network == b && c->reaches[k].vpc == c->reaches[i].vpc &&
-			    addr_eq(&c->reaches[k].addr, &c->reaches[i].addr))
+			if (c->reaches[k].network == b && reaches_meet(&c->reaches[i], &c->reaches[k]))
 				return true;
 	return false;
 }

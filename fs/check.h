@@ -6,10 +6,14 @@
 
 /* An address on which a network's services are offered, through one of its VPCs. */
 struct reach {
-	uint32_t vpc; /* namespace number */
-	struct addr addr;
+	uint32_t vpc;	  /* namespace number */
+	struct addr addr; /* AF_UNSPEC: each service on its own pair */
 	struct entry *network;
+	const char *netns; /* as the VPC calls it; NULL: the daemon's own */
 };
+
+/* Does the reach offer somebody at addr (no port) in the namespace? */
+bool reach_covers(const struct reach *r, uint32_t vpc, const struct addr *addr);
 
 /* A name that a service answers to; line 0 when it is generated. */
 struct want {

@@ -1,8 +1,10 @@
 /* main.c - arguments, daemon, signals; brings the store, the engine and the mount up and down. */
 #include "clock.h"
 #include "config.h"
+#include "heal.h"
 #include "log.h"
 #include "ops.h"
+#include "rights.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -201,6 +203,7 @@ make_model(struct program *p, const char *mountpoint)
 	    .account = p->config.account,
 	    .region = p->config.region,
 	    .mountpoint = mountpoint,
+	    .netns = p->tree.spaces == NULL ? NULL : spaces_source(p->tree.spaces),
 	};
 
 	return model_new(&c, &p->tree.slots);
@@ -290,6 +293,9 @@ start_tree(struct program *p)
 	t->show = p->options.show;
 	if ((rc = hold_open(t, &why)) < 0)
 		return fail(1, "%s %s: %s", p->options.store, why, strerror(-rc));
+	if (rights_keep() < 0)
+		log_warn("the capabilities that are not needed cannot be given up");
+	t->spaces = spaces_new();
 	t->model = make_model(p, p->options.mountpoint);
 	if ((rc = engine_start(&t->engine, &p->config.engine, &t->slots, &why)) < 0)
 		return fail(1, "%s: %s", why, strerror(-rc));
@@ -348,12 +354,14 @@ static int
 next_timeout(struct program *p)
 {
 	struct tree *t = &p->tree;
-	int ms = settle_timeout(t);
+	int ms = settle_timeout(t), heal = heal_timeout(t);
 	struct engine_stats s;
 
 	engine_stats(t->engine, &s);
 	if (s.tables > 1)
 		ms = ms < 0 ? RECLAIM_MS : MIN(ms, RECLAIM_MS);
+	if (heal >= 0)
+		ms = ms < 0 ? heal : MIN(ms, heal);
 	if (t->hold.git)
 		ms = ms < 0 ? GIT_CHECK_MS : MIN(ms, GIT_CHECK_MS);
 	if (!list_empty(&t->withheld))
@@ -369,6 +377,7 @@ run_timers(struct program *p)
 
 	settle_run(t, false);
 	engine_reclaim(t->engine);
+	heal_run(t);
 	if (t->hold.git && now - p->git_check_ms >= GIT_CHECK_MS) {
 		p->git_check_ms = now;
 		hold_git_check(t);
@@ -403,11 +412,15 @@ serve_requests(struct program *p, struct fuse_buf *buf)
 static void
 serve(struct program *p)
 {
-	struct pollfd fds[2] = {
-	    {.fd = fuse_session_fd(p->session), .events = POLLIN}, {.fd = p->signals, .events = POLLIN}};
+	struct pollfd fds[4] = {{.fd = fuse_session_fd(p->session), .events = POLLIN},
+	    {.fd = p->signals, .events = POLLIN}, {.events = POLLIN}, {.events = POLLPRI}};
+	int watched[2];
 	struct fuse_buf buf = {0};
 	struct signalfd_siginfo info;
 
+	spaces_watch(p->tree.spaces, watched);
+	fds[2].fd = watched[0];
+	fds[3].fd = watched[1];
 	while (!fuse_session_exited(p->session)) {
 		if (poll(fds, COUNT(fds), next_timeout(p)) < 0 && errno != EINTR) {
 			log_error("poll: %s", strerror(errno));
@@ -418,6 +431,8 @@ serve(struct program *p)
 			break;
 		if (fds[0].revents != 0)
 			serve_requests(p, &buf);
+		if (fds[2].revents != 0 || fds[3].revents != 0)
+			heal_look(&p->tree, false);
 		run_timers(p);
 	}
 	free(buf.mem);
@@ -443,6 +458,7 @@ stop_tree(struct program *p)
 	errors_fini(&t->errors);
 	inodes_fini(&t->inodes, &t->store);
 	model_free(t->model);
+	spaces_free(t->spaces);
 	slots_fini(&t->slots);
 	store_close(&t->store);
 }

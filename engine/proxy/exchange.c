@@ -174,7 +174,12 @@ find_route(struct client *c, const struct table *t, struct route *r)
 		r->rule = match_rule(r->listener, m);
 		return true;
 	}
-	return false;
+	/* On an address that is one service's own any other host is that service as well. */
+	r->service = p->open ? table_sole(t, p) : NULL;
+	if (r->service == NULL || (r->listener = find_listener(r->service, p)) == NULL)
+		return false;
+	r->rule = match_rule(r->listener, m);
+	return true;
 }
 
 /* 32 hexadecimal digits and four hyphens, as Lattice's look. */
@@ -315,8 +320,11 @@ build_request(struct exchange *ex, size_t head_len, const struct listener *l)
 	struct msg *m = &w->msg;
 	struct buf *b = c->in, *rest;
 	char port[8];
-	struct h1_forward f = {.client = client_peer(c), .proto = STR("http"), .port = {port, 0},
-	    .request_id = {ex->id, ex->id_len}, .chunked = m->body == BODY_CHUNKED};
+	struct h1_forward f = {.client = client_peer(c),
+	    .proto = STR("http"),
+	    .port = {port, 0},
+	    .request_id = {ex->id, ex->id_len},
+	    .chunked = m->body == BODY_CHUNKED};
 	size_t n;
 	int rc;
 

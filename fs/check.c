@@ -341,7 +341,7 @@ link_came_later(const struct node *a, const struct node *b)
 	return order != 0 ? order > 0 : strcmp(a->name, b->name) > 0;
 }
 
-static const struct node *
+const struct node *
 vpc_owner(const struct entry *vpc)
 {
 	const struct node *first = NULL;

@@ -47,6 +47,8 @@ void check_run(struct check *c, struct edit *e, const struct table *served);
 void check_reaches(struct check *c); /* the part of it that model_explain_place needs */
 void check_fini(struct check *c);
 
+/* The association by which the VPC is in a network, the eldest when there are several; NULL: in none. */
+const struct node *vpc_owner(const struct entry *vpc);
 /* All that is required is there, and none of it wrong. */
 bool node_is_complete(const struct node *n);
 /* The value of a one-value attribute or its default; n has none of its texts wrong. */

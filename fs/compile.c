@@ -6,6 +6,7 @@
 #include "compile.h"
 #include "check.h"
 #include "limits.h"
+#include "zones.h"
 #include "pair.h"
 #include <errno.h>
 #include <stdio.h>
@@ -643,6 +644,21 @@ compile_places(struct check *c, struct build **b)
 			build_place(build_get(c, b), place_build(c, c->e->places[i]));
 }
 
+static void
+compile_zones(struct check *c, struct build **b)
+{
+	const struct zones *old = c->served == NULL ? NULL : table_zones(c->served);
+	struct zones *new;
+
+	if (!c->m->reach_dirty && c->served != NULL)
+		return;
+	new = zones_build(c);
+	if (zones_equal(new, old))
+		zones_put(new);
+	else
+		build_zones(build_get(c, b), new);
+}
+
 static int
 compile_table(struct check *c, struct table **next, struct diags *ds)
 {
@@ -662,6 +678,7 @@ compile_table(struct check *c, struct table **next, struct diags *ds)
 	for (uint32_t i = 0; i < c->njobs; i++)
 		compile_service(c, &b, c->jobs[i].entry, &c->jobs[i]);
 	compile_places(c, &b);
+	compile_zones(c, &b);
 	if (b == NULL)
 		return 0;
 	rc = build_seal(b, next, &clash);

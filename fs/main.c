@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 
 #define REQUESTS_A_TURN 64 /* then signals and timers are looked at */
+#define FILES_MAX 1048576u /* what the kernel allows by default (fs.nr_open) */
 #define RECLAIM_MS 100	   /* while tables wait for their last reader */
 #define GIT_CHECK_MS 1000  /* is the git that holds the tree alive? */
 #define RETRY_MS 2000	   /* of sockets that could not be had at start */
@@ -251,10 +252,17 @@ raise_files(void)
 {
 	struct rlimit r;
 
-	if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
-		r.rlim_cur = r.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &r);
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+		return;
+	/* More than is allowed takes CAP_SYS_RESOURCE; it is a wish. */
+	if (r.rlim_max < FILES_MAX) {
+		struct rlimit more = {FILES_MAX, FILES_MAX};
+
+		if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+			return;
 	}
+	r.rlim_cur = r.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &r);
 }
 
 /* A daemon that died leaves a mount on which nothing works, not even mounting. */
@@ -297,6 +305,7 @@ start_tree(struct program *p)
 		log_warn("the capabilities that are not needed cannot be given up");
 	t->spaces = spaces_new();
 	t->model = make_model(p, p->options.mountpoint);
+	p->config.engine.suffix = p->config.suffix;
 	if ((rc = engine_start(&t->engine, &p->config.engine, &t->slots, &why)) < 0)
 		return fail(1, "%s: %s", why, strerror(-rc));
 	txn_load(t);

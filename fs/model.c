@@ -455,12 +455,15 @@ model_netns_moved(struct model *m, const char *name)
 void
 model_mark_netns(const struct model *m, const struct table *served, bool *used)
 {
+	const struct zones *zones = table_zones(served);
 	struct map_entry *it;
 
 	CHECK(m, MODEL_MAGIC);
 	for (uint32_t i = 0; i < table_nplaces(served); i++)
 		if (table_place(served, i) != NULL)
 			used[table_place(served, i)->vpc] = true;
+	for (uint32_t i = 0; zones != NULL && i < zones->n; i++)
+		used[zones->all[i].vpc] = true;
 	for (uint32_t i = 0; (it = map_next(&m->names[KIND_GROUP], &i)) != NULL;) {
 		const struct entry *e = it->value;
 		const struct group *g = e->served ? table_group(served, e->index) : NULL;

@@ -101,6 +101,8 @@ void model_mark_netns(const struct model *m, const struct table *served, bool *u
 void model_netns_moved(struct model *m, const char *name);
 
 bool model_has(const struct model *m, const char *path); /* an object directory that the model knows */
+/* What names mean in the VPC at path, as hosts(5); nothing when it is no VPC, in no network or not there. */
+void model_print_hosts(const struct model *m, const char *path, const struct table *served, struct text *out);
 /* Number of objects of a kind. */
 uint32_t model_count(const struct model *m, enum kind kind);
 /* All present problems of the model as it stands (a hold's list), and the table it would give: what edit_try

@@ -18,6 +18,10 @@ struct engine_config {
 	unsigned pool_timeout_ms;      /* an idle connection to a target */
 	unsigned drain_timeout_ms;     /* engine_stop waits this long for requests in flight */
 	bool pin;                      /* worker i runs on the i-th allowed core alone */
+	const char *suffix;            /* of generated names; borrowed until engine_stop */
+	unsigned name_ttl_s;           /* how long an answer of a resolver may be kept */
+	struct addr upstream;          /* other names are asked there; family 0: refused */
+	struct addr resolvers[2];      /* where the zones of a table are answered */
 };
 
 void engine_config_default(struct engine_config *c);
@@ -53,6 +57,8 @@ struct engine_stats {
 	uint64_t last_publish_us;
 };
 void engine_stats(const struct engine *e, struct engine_stats *s);
+/* The resolver of a namespace: 0 it answers, -ENOENT there is none, else why its sockets could not be had. */
+int engine_resolver(const struct engine *e, uint32_t vpc);
 const char *engine_features(const struct engine *e); /* one line: what the kernel gave */
 /* Prometheus text of the engine's own counters (counters.h). */
 void engine_metrics(const struct engine *e, struct text *out);

@@ -11,13 +11,13 @@ rules() {
 	cat <<'RULES'
 fs/            ^engine/                              fs reaches the engine only through include/
 engine/        ^fs/                                  the engine knows tables, never files or models
-engine/base/   ^engine/(http|route|net|proxy)/       base knows nobody
+engine/base/   ^engine/(http|dns|route|net|proxy)/       base knows nobody
 engine/base/   ^include/(table|engine)\.h$           base knows nobody
 engine/http/   ^engine/(net|route|proxy)/            codecs do no I/O and take no decisions
 engine/http/   ^include/(table|engine)\.h$           codecs do no I/O and take no decisions
 engine/route/  ^engine/(net|proxy)/                  decisions see no socket
-engine/route/  ^engine/http/(h1|h2|chunk|scan)\.h$   decisions see messages, not codecs
-engine/net/    ^engine/(http|route|proxy)/           net knows no HTTP
+engine/route/  ^engine/(dns/|http/(h1|h2|chunk|scan)\.h$) decisions see messages, not codecs
+engine/net/    ^engine/(http|dns|route|proxy)/       net knows no HTTP
 engine/net/    ^include/(table|engine)\.h$           net knows no HTTP
 include/       ^(fs|engine)/                         the border depends on neither side
 RULES
@@ -113,6 +113,9 @@ self_test() {
 	plant engine/base/str.c include/table.h || bad=1
 	plant engine/http/h1.c engine/net/conn.h || bad=1
 	plant engine/http/h1.c include/engine.h || bad=1
+	plant engine/dns/dns.c engine/net/sock.h || bad=1
+	plant engine/dns/dns.c include/table.h || bad=1
+	plant engine/route/names.c engine/dns/dns.h || bad=1
 	plant engine/route/match.c engine/proxy/worker.h || bad=1
 	plant engine/route/match.c engine/http/h1.h || bad=1
 	plant engine/net/conn.c engine/http/msg.h || bad=1

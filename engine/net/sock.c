@@ -3,6 +3,7 @@
 
 #include "netns.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 
@@ -38,13 +39,14 @@ is_routed(uint32_t vpc, const struct addr *a)
 }
 
 static int
-bind_at(uint32_t vpc, const struct addr *a, bool shared)
+bind_at(uint32_t vpc, const struct addr *a, int type, bool shared)
 {
-	int fd = sock_stream(vpc, a->sa.sa_family), rc;
+	bool stream = type == SOCK_STREAM;
+	int fd = stream ? sock_stream(vpc, a->sa.sa_family) : netns_socket(vpc, a->sa.sa_family, type, 0), rc;
 
 	if (fd < 0)
 		return fd;
-	rc = set(fd, SOL_SOCKET, SO_REUSEADDR);
+	rc = stream ? set(fd, SOL_SOCKET, SO_REUSEADDR) : 0;
 	if (rc == 0 && shared)
 		rc = set(fd, SOL_SOCKET, SO_REUSEPORT);
 	if (rc == 0 && a->sa.sa_family == AF_INET6)
@@ -63,7 +65,7 @@ bind_at(uint32_t vpc, const struct addr *a, bool shared)
 int
 sock_probe(uint32_t vpc, const struct addr *a)
 {
-	int fd = bind_at(vpc, a, false), rc = 0;
+	int fd = bind_at(vpc, a, SOCK_STREAM, false), rc = 0;
 
 	if (fd < 0)
 		return fd;
@@ -77,7 +79,7 @@ sock_probe(uint32_t vpc, const struct addr *a)
 int
 sock_listen(uint32_t vpc, const struct addr *a)
 {
-	int fd = bind_at(vpc, a, true), rc;
+	int fd = bind_at(vpc, a, SOCK_STREAM, true), rc;
 
 	if (fd < 0)
 		return fd;
@@ -87,6 +89,27 @@ sock_listen(uint32_t vpc, const struct addr *a)
 		return rc;
 	}
 	return fd;
+}
+
+int
+sock_listen_alone(uint32_t vpc, const struct addr *a)
+{
+	int fd = bind_at(vpc, a, SOCK_STREAM, false), rc;
+
+	if (fd < 0)
+		return fd;
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) != 0 || listen(fd, BACKLOG) != 0) {
+		rc = -errno;
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+int
+sock_datagram(uint32_t vpc, const struct addr *a)
+{
+	return bind_at(vpc, a, SOCK_DGRAM, false);
 }
 
 void

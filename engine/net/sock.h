@@ -11,6 +11,10 @@
 int sock_probe(uint32_t vpc, const struct addr *a);
 /* A listening socket that shares its port with the other workers' (SO_REUSEPORT). A descriptor or -errno. */
 int sock_listen(uint32_t vpc, const struct addr *a);
+/* The same for one thread alone, which polls: it does not block. */
+int sock_listen_alone(uint32_t vpc, const struct addr *a);
+/* A socket for datagrams, bound. */
+int sock_datagram(uint32_t vpc, const struct addr *a);
 /* An unconnected stream socket of the family, to connect from inside the namespace. A descriptor or -errno. */
 int sock_stream(uint32_t vpc, int family);
 /* Address of the other end, as text without the port. */

@@ -11,9 +11,11 @@ rules() {
 	cat <<'RULES'
 fs/            ^engine/                              fs reaches the engine only through include/
 engine/        ^fs/                                  the engine knows tables, never files or models
-engine/base/   ^engine/(http|dns|route|net|proxy)/       base knows nobody
+engine/base/   ^engine/(http|dns|route|net|proxy)/   base knows nobody
 engine/base/   ^include/(table|engine)\.h$           base knows nobody
-engine/http/   ^engine/(net|route|proxy)/            codecs do no I/O and take no decisions
+engine/dns/    ^engine/(http|net|route|proxy)/      codecs do no I/O and take no decisions
+engine/dns/    ^include/(table|engine)\.h$           codecs do no I/O and take no decisions
+engine/http/   ^engine/(dns|net|route|proxy)/        codecs do no I/O and take no decisions
 engine/http/   ^include/(table|engine)\.h$           codecs do no I/O and take no decisions
 engine/route/  ^engine/(net|proxy)/                  decisions see no socket
 engine/route/  ^engine/(dns/|http/(h1|h2|chunk|scan)\.h$) decisions see messages, not codecs

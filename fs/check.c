@@ -5,7 +5,6 @@
  */
 #include "check.h"
 #include "limits.h"
-#include "pair.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -132,8 +131,8 @@ came_later(const struct node *a, const struct node *b, uint32_t index)
 	return x != y ? x > y : strcmp(a->name, b->name) > 0;
 }
 
-static bool
-has_good(const struct node *n, uint32_t index)
+bool
+node_has(const struct node *n, uint32_t index)
 {
 	return n->values[index] != NULL && n->values[index]->bad == NULL;
 }
@@ -141,7 +140,7 @@ has_good(const struct node *n, uint32_t index)
 uint32_t
 node_number(const struct node *n, uint32_t index, uint32_t preset)
 {
-	return has_good(n, index) ? n->values[index]->number : preset;
+	return node_has(n, index) ? n->values[index]->number : preset;
 }
 
 bool
@@ -154,7 +153,7 @@ node_is_complete(const struct node *n)
 		return false;
 	a = schema_attributes(n->what, &count);
 	for (size_t i = 0; i < count; i++)
-		if (a[i].required && !has_good(n, a[i].index))
+		if (a[i].required && !node_has(n, a[i].index))
 			return false;
 	return true;
 }
@@ -172,7 +171,7 @@ check_rules(const struct model *m, struct entry *e, struct node *listener)
 		rule->wrong = check_texts(e, rule);
 		if (!check_refs(m, e, rule, RULE_ACTION))
 			rule->wrong = true;
-		if (!has_good(rule, RULE_PRIORITY))
+		if (!node_has(rule, RULE_PRIORITY))
 			continue;
 		cell = &taken[rule->values[RULE_PRIORITY]->number];
 		if (*cell == NULL) {
@@ -195,7 +194,7 @@ check_listener(const struct model *m, struct entry *e, struct node *l)
 	l->wrong = check_texts(e, l);
 	if (!check_refs(m, e, l, LISTENER_DEFAULT_ACTION))
 		l->wrong = true;
-	for (uint32_t i = 0; has_good(l, LISTENER_PORT) && i < others->n; i++) {
+	for (uint32_t i = 0; node_has(l, LISTENER_PORT) && i < others->n; i++) {
 		const struct node *o = others->at[i];
 		uint32_t port = l->values[LISTENER_PORT]->number;
 
@@ -280,7 +279,7 @@ check_family(struct entry *e, struct node *g)
 	const struct value *want = g->values[GROUP_IP_ADDRESS_TYPE];
 	bool wrong = false;
 
-	if (!has_good(g, GROUP_IP_ADDRESS_TYPE))
+	if (!node_has(g, GROUP_IP_ADDRESS_TYPE))
 		return false;
 	for (uint32_t i = 0; i < g->kids[0].n && !wrong; i++) {
 		struct node *t = g->kids[0].at[i];
@@ -453,76 +452,6 @@ check_service(const struct model *m, struct entry *e)
 		check_listener(m, e, s->kids[0].at[i]);
 }
 
-/* ------------------------------------------------------------------ where networks reach */
-
-static void
-reach_add(struct check *c, struct reach r)
-{
-	c->reaches = array_room(c->reaches, c->nreaches, &c->reaches_size, sizeof(*c->reaches));
-	c->reaches[c->nreaches++] = r;
-}
-
-bool
-reach_covers(const struct reach *r, uint32_t vpc, const struct addr *addr)
-{
-	if (r->vpc != vpc)
-		return false;
-	return r->addr.sa.sa_family == AF_UNSPEC ? pair_has(addr) : addr_eq(&r->addr, addr);
-}
-
-static int
-reach_compare(const void *a, const void *b)
-{
-	const struct reach *x = a, *y = b;
-	int order = strcmp(x->network->name, y->network->name);
-
-	if (order == 0 && x->vpc != y->vpc)
-		order = x->vpc < y->vpc ? -1 : 1;
-	/* IPv4 first, as people write it. */
-	return order != 0 ? order : addr_compare(&x->addr, &y->addr);
-}
-
-/* The addresses of one VPC: its `listen`, or what stands for it. */
-static void
-reach_vpc(struct check *c, struct entry *vpc, struct entry *network)
-{
-	const struct value *listen = vpc->node->values[VPC_LISTEN];
-	struct reach r = {.vpc = vpc_number(c->m, vpc->node, true), .network = network};
-	struct addr presets[2] = {0};
-	uint32_t n = 1;
-
-	if (r.vpc == SLOT_NONE)
-		return;
-	if (r.vpc == 0) {
-		addr_parse(STR("127.0.0.1"), &presets[0]);
-		addr_parse(STR("::1"), &presets[1]);
-		n = 2;
-	}
-	r.netns = r.vpc == 0 ? NULL : vpc_netns(vpc->node);
-	for (uint32_t i = 0; i < (listen == NULL ? n : listen->naddrs); i++) {
-		r.addr = listen == NULL ? presets[i] : listen->addrs[i];
-		reach_add(c, r);
-	}
-}
-
-void
-check_reaches(struct check *c)
-{
-	struct map_entry *it;
-
-	for (uint32_t i = 0; (it = map_next(&c->m->names[KIND_VPC], &i)) != NULL;) {
-		struct entry *vpc = it->value;
-		const struct node *owner = vpc->node == NULL ? NULL : vpc_owner(vpc);
-		const struct value *listen = vpc->node == NULL ? NULL : vpc->node->values[VPC_LISTEN];
-
-		if (owner != NULL && has_good(vpc->node, VPC_NETNS) &&
-		    (listen == NULL || listen->bad == NULL))
-			reach_vpc(c, vpc, owner->parent->entry);
-	}
-	if (c->nreaches > 1)
-		qsort(c->reaches, c->nreaches, sizeof(*c->reaches), reach_compare);
-}
-
 /* ------------------------------------------------------------------ names */
 
 static int
@@ -568,7 +497,7 @@ static void
 job_wants(struct check *c, struct job *j)
 {
 	const struct value *v =
-	    has_good(j->entry->node, SERVICE_DOMAIN) ? j->entry->node->values[SERVICE_DOMAIN] : NULL;
+	    node_has(j->entry->node, SERVICE_DOMAIN) ? j->entry->node->values[SERVICE_DOMAIN] : NULL;
 	uint32_t ndomains = v == NULL ? 0 : v->nnames;
 	char name[512];
 
@@ -791,6 +720,7 @@ check_fini(struct check *c)
 {
 	arena_fini(&c->arena);
 	free(c->reaches);
+	free(c->by_vpc);
 	free(c->jobs);
 	map_fini(&c->claims);
 }

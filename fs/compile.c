@@ -13,14 +13,22 @@
 
 /* ------------------------------------------------------------------ places */
 
-/* An address, a port and a namespace as a key. */
-static struct str
-place_key(const struct addr *a, uint32_t vpc, char out[static ADDR_TEXT_MAX + 12])
-{
-	char addr[ADDR_TEXT_MAX];
+/* An address, a port and a namespace as a key, in bytes: it is made for every place at every change. */
+struct place_key {
+	uint32_t vpc;
+	uint16_t family, port;
+	uint8_t ip[16];
+};
 
-	addr_print(a, addr);
-	return (struct str){out, (uint32_t)snprintf(out, ADDR_TEXT_MAX + 12, "%u %s", vpc, addr)};
+static struct str
+place_key(const struct addr *a, uint32_t vpc, struct place_key *k)
+{
+	*k = (struct place_key){.vpc = vpc, .family = a->sa.sa_family, .port = addr_port(a)};
+	if (k->family == AF_INET)
+		memcpy(k->ip, &a->in.sin_addr, sizeof(a->in.sin_addr));
+	else
+		memcpy(k->ip, &a->in6.sin6_addr, sizeof(a->in6.sin6_addr));
+	return (struct str){(const char *)k, sizeof(*k)};
 }
 
 static void
@@ -36,8 +44,8 @@ place_touch(struct edit *e, struct place_record *r)
 static struct place_record *
 place_get(struct edit *e, const struct addr *a, uint32_t vpc)
 {
-	char bytes[ADDR_TEXT_MAX + 12];
-	struct str key = place_key(a, vpc, bytes);
+	struct place_key bytes;
+	struct str key = place_key(a, vpc, &bytes);
 	struct model *m = e->m;
 	struct place_record *r = map_find(&m->places, key);
 
@@ -63,7 +71,7 @@ void
 compile_forget(struct edit *e, const struct table *now)
 {
 	struct model *m = e->m;
-	char bytes[ADDR_TEXT_MAX + 12];
+	struct place_key bytes;
 
 	while (e->ntaken > 0)
 		slots_recycle(m->counters, e->taken[--e->ntaken]);
@@ -73,7 +81,7 @@ compile_forget(struct edit *e, const struct table *now)
 		r->touched = false;
 		if (table_has_place(now, r))
 			continue;
-		map_del(&m->places, place_key(&r->addr, r->vpc, bytes));
+		map_del(&m->places, place_key(&r->addr, r->vpc, &bytes));
 		slots_recycle(&m->place_indices, r->index);
 		free(r);
 	}
@@ -590,6 +598,8 @@ static struct place *
 place_build(const struct check *c, const struct place_record *r)
 {
 	struct place *p = place_new();
+	const struct reach *const *at;
+	uint32_t n;
 	struct addr addr = r->addr;
 
 	addr_set_port(&addr, 0);
@@ -599,9 +609,10 @@ place_build(const struct check *c, const struct place_record *r)
 	p->addr = r->addr;
 	p->protocol = PROTOCOL_HTTP;
 	p->open = r->vpc != 0 && pair_has(&addr);
-	p->scopes = xcalloc(MAX(c->nreaches, 1), sizeof(*p->scopes));
-	for (uint32_t i = 0; i < c->nreaches; i++) {
-		const struct reach *reach = &c->reaches[i];
+	at = check_reaches_of(c, r->vpc, &n);
+	p->scopes = xcalloc(MAX(n, 1), sizeof(*p->scopes));
+	for (uint32_t i = 0; i < n; i++) {
+		const struct reach *reach = at[i];
 		uint32_t scope = reach->network->index;
 
 		if (!reach_covers(reach, r->vpc, &addr))

@@ -509,7 +509,7 @@ def test_a_plain_file_is_no_namespace(w):
 
 @limit(120)
 def test_many_vpcs_and_services(w):
-    vpcs, services = 50, 20
+    vpcs, services = 200, 50
     with Spaces() as s:
         for _ in range(vpcs):
             s.make()
@@ -531,7 +531,7 @@ def test_many_vpcs_and_services(w):
         w.sh("rm networks/net/vpcs/*", seconds=60)
         closed = time.monotonic()
         print(f"written {held - began:.2f} opened {opened - held:.2f} changed {changed - asked:.3f} closed {closed - changed:.2f} s")
-        check(opened - held < 5 * SLOW, f"opening took {opened - held:.2f} s")
+        check(opened - held < 15 * SLOW, f"opening took {opened - held:.2f} s")
         check(changed - asked < 0.5 * SLOW, f"a change took {changed - asked:.2f} s")
         check(closed - changed < 10 * SLOW, f"closing took {closed - changed:.2f} s")
 

@@ -5,8 +5,8 @@ set -eu
 
 build="gcc make pkg-config libc6-dev libfuse3-dev liburing-dev libinih-dev libmnl-dev libcap-ng-dev"
 demo="fuse3 curl git mount iproute2"
-check="libcriterion-dev python3 clang clang-format universal-ctags mandoc attr rsync vim zsh patch perl"
-bench="python3 nginx-light haproxy util-linux"
+check="libcriterion-dev python3 clang clang-format universal-ctags mandoc attr rsync bind9-dnsutils vim zsh patch perl"
+bench="python3 nginx-light haproxy dnsmasq-base util-linux"
 
 case "${1:-build}" in
 build) wanted=$build ;;

@@ -536,6 +536,19 @@ print_network(const struct status_context *c, const struct node *n, struct text 
 	}
 }
 
+/* Where names are answered, or why not. */
+static void
+print_resolver(const struct status_context *c, const struct node *n, struct text *out)
+{
+	uint32_t number = vpc_netns(n) == NULL ? SLOT_NONE : vpc_number(c->model, n, false);
+	int rc = c->engine == NULL || number == SLOT_NONE ? -ENOENT : engine_resolver(c->engine, number);
+
+	if (rc == 0)
+		text_printf(out, "resolver 169.254.169.253\nresolver fd00:ec2::253\n");
+	else if (rc != -ENOENT)
+		text_printf(out, "resolver failed: port 53: %s\n", strerror(-rc));
+}
+
 static void
 print_vpc(const struct status_context *c, const struct node *n, struct text *out)
 {
@@ -556,6 +569,7 @@ print_vpc(const struct status_context *c, const struct node *n, struct text *out
 		addr_print(&listen->addrs[i], addr);
 		text_printf(out, "listen %s\n", addr);
 	}
+	print_resolver(c, n, out);
 	print_networks(n->entry, out);
 	print_uses(n->entry, "used-by", false, out);
 }

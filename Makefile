@@ -75,7 +75,7 @@ unit: $(BUILD)/unit ## run the Criterion unit tests
 # The parts of `check` after the build, in order; the system tests run last and count the parts that failed.
 CHECKS = layers unit asan stress fuzz
 # What the sanitized daemon runs: everything is too long for every change, `make asan-system` runs it all.
-ASAN_SYSTEM ?= ^(tree|hold|http|failure|status|cli)\.
+ASAN_SYSTEM ?= ^(tree|hold|http|failure|status|cli|networks)\.
 J ?= 2
 
 $(BUILD)/publish: $(BUILD)/tests/stress/publish.o $(ENGINE_SRC:%.c=$(BUILD)/%.o)
@@ -120,6 +120,9 @@ FUZZ_SEC ?= 10
 $(BUILD)/lgen: $(LGEN_SRC:%.c=$(BUILD)/%.o)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
+$(BUILD)/look: $(BUILD)/bench/look.o $(BASE:%=$(BUILD)/engine/base/%.o)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+
 $(BUILD)/target: $(BUILD)/examples/target.o
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -140,7 +143,7 @@ examples: all $(BUILD)/target ## run every example
 
 bench: ## CPU per request against nginx and HAProxy, changes, scale, memory; BENCH='--rounds 2 --only change'
 	@.ci/deps.sh bench
-	$(Q)$(MAKE) --no-print-directory all $(BUILD)/lgen
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/lgen $(BUILD)/look
 	$(Q)bench/run --build $(BUILD) $(BENCH)
 
 fuzz: ## run each fuzzer for FUZZ_SEC seconds (10)

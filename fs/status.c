@@ -299,7 +299,7 @@ print_addresses(const struct status_context *c, const struct entry *e, uint16_t 
 
 /* What keeps a service that is right from being reached. */
 static const char *
-service_waits_for(const struct node *n)
+service_waits_for(const struct node *n, const struct service *s)
 {
 	const struct list *uses = &n->entry->uses;
 	bool vpc = false, listener = false;
@@ -311,7 +311,10 @@ service_waits_for(const struct node *n)
 		listener = listener || known_problem(n->kids[0].at[i]) == NULL;
 	if (!vpc)
 		return "vpc";
-	return listener ? NULL : "listener";
+	if (!listener)
+		return "listener";
+	/* The namespaces of all its VPCs may be gone. */
+	return s != NULL && s->nplaces == 0 && s->nlisteners > 0 ? "vpc" : NULL;
 }
 
 static void
@@ -363,7 +366,7 @@ print_service(const struct status_context *c, const struct node *n, struct text 
 {
 	const struct service *s = served_service(c, n->entry);
 
-	print_head(c->model, n, service_waits_for(n), out);
+	print_head(c->model, n, service_waits_for(n, s), out);
 	print_names(c->model, n, out);
 	print_addresses(c, n->entry, 0, out);
 	print_networks(n->entry, out);

@@ -424,6 +424,13 @@ def test_a_namespace_may_come_later(w):
         vpc(w, "a", a, "net")
         vpc(w, "late", late, "net")
         equal(waiting(w, "late")[1], f"netns {late}")
+        w.mkdir("networks/later/vpcs")
+        w.sh("mv networks/net/vpcs/late networks/later/vpcs/late")
+        w.service("lone", 80, "fixed-response = 204", network=None)
+        w.mkdir("networks/later/services")
+        w.link("../../../services/lone", "networks/later/services/lone")
+        match(r"^status CREATE_IN_PROGRESS\nwaiting vpc$", w.read("services/lone/.status"))
+        w.sh("mv networks/later/vpcs/late networks/net/vpcs/late")
         group_in(w, "g", "late", "10.0.0.5:8080")
         w.service("shop", 80, "forward = g")
         host = pair(w, "shop")[0]
@@ -494,6 +501,36 @@ def test_a_namespace_that_cannot_be_served_hurts_nobody(w):
         ip("-n", b, "addr", "add", "10.0.0.9/24", "dev", "lo")
         until(lambda: not waiting(w, "b"), 6 * SLOW, "it heals by itself")
         equal(ask_in(b, "10.0.0.9", 80).status, 204)
+
+
+def test_a_namespace_that_goes_in_a_hold_is_dropped_after_it(w):
+    with Spaces() as s:
+        a, b = s.make(), s.make()
+        vpc(w, "a", a, "net")
+        vpc(w, "b", b, "net")
+        w.service("shop", 80, "fixed-response = 204")
+        host = pair(w, "shop")[0]
+        w.sh("touch .hold; echo 'fixed-response = 205' > services/shop/listeners/web/default-action")
+        ip("netns", "del", b)
+        until(lambda: waiting(w, "b"), 2, "it is gone")
+        equal(ask_in(a, host, 80).status, 204, "what was served")
+        w.sh("rm .hold")
+        equal(ask_in(a, host, 80).status, 205)
+        check(f"@{b}" not in w.read(".table"), "its places are closed")
+
+
+def test_it_sleeps_when_nothing_happens(w):
+    def cpu():
+        return sum(map(int, open(f"/proc/{w.daemon.pid}/stat").read().rsplit(")", 1)[1].split()[11:13]))
+
+    with Spaces() as s:
+        vpc(w, "a", s.make(), "net")
+        vpc(w, "b", s.name(), "net")
+        w.service("shop", 80, "fixed-response = 204")
+        time.sleep(0.3)
+        before = cpu()
+        time.sleep(1)
+        check(cpu() - before <= 5 * SLOW, f"{cpu() - before} ticks of 10 ms in a second")
 
 
 def test_a_plain_file_is_no_namespace(w):

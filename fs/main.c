@@ -373,7 +373,7 @@ next_timeout(struct program *p)
 		ms = ms < 0 ? heal : MIN(ms, heal);
 	if (t->hold.git)
 		ms = ms < 0 ? GIT_CHECK_MS : MIN(ms, GIT_CHECK_MS);
-	if (!list_empty(&t->withheld))
+	if (!list_empty(&t->withheld) || engine_resolvers_wait(t->engine))
 		ms = ms < 0 ? RETRY_MS : MIN(ms, RETRY_MS);
 	return ms;
 }
@@ -391,11 +391,15 @@ run_timers(struct program *p)
 		p->git_check_ms = now;
 		hold_git_check(t);
 	}
-	if (!list_empty(&t->withheld) && now - p->retry_ms >= RETRY_MS) {
-		p->retry_ms = now;
+	if (now - p->retry_ms < RETRY_MS)
+		return;
+	p->retry_ms = now;
+	if (!list_empty(&t->withheld)) {
 		t->uid = 0;
 		txn_retry(t);
 	}
+	if (engine_resolvers_wait(t->engine))
+		engine_retry_resolvers(t->engine);
 }
 
 /* Requests of the kernel, as many as there are. */

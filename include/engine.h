@@ -59,6 +59,9 @@ struct engine_stats {
 void engine_stats(const struct engine *e, struct engine_stats *s);
 /* The resolver of a namespace: 0 it answers, -ENOENT there is none, else why its sockets could not be had. */
 int engine_resolver(const struct engine *e, uint32_t vpc);
+/* Is there one whose sockets could not be had? engine_retry_resolvers tries again. */
+bool engine_resolvers_wait(const struct engine *e);
+void engine_retry_resolvers(struct engine *e);
 const char *engine_features(const struct engine *e); /* one line: what the kernel gave */
 /* Prometheus text of the engine's own counters (counters.h). */
 void engine_metrics(const struct engine *e, struct text *out);

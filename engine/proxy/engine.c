@@ -220,8 +220,8 @@ reserve_slots(struct engine *e)
 	return 0;
 }
 
-/* Where there are thousands of places a socket for every worker at each would leave no descriptor for connections:
- * a place then has one worker, and the places are spread over them. */
+/* Where there are thousands of places a socket for every worker at each would leave no descriptor for
+ * connections: a place then has one worker, and the places are spread over them. */
 static bool
 is_crowded(const struct table *next, unsigned nworkers)
 {
@@ -466,6 +466,20 @@ int
 engine_resolver(const struct engine *e, uint32_t vpc)
 {
 	return resolver_state(e->resolver, vpc);
+}
+
+bool
+engine_resolvers_wait(const struct engine *e)
+{
+	return resolver_waits(e->resolver);
+}
+
+void
+engine_retry_resolvers(struct engine *e)
+{
+	resolver_prepare(e->resolver, e->served);
+	resolver_offer(e->resolver, e->served);
+	resolver_await(e->resolver);
 }
 
 const char *

@@ -193,7 +193,13 @@ site_find(const struct list *sites, uint32_t vpc)
 static void
 adopt(struct resolver *r)
 {
+	bool same = table_zones(r->offered) == r->zones && list_empty(&r->openings);
+
 	r->resolve.table = r->offered;
+	if (same)
+		return;
+	r->zones = table_zones(r->offered);
+	r->nfailed = 0;
 	list_each_safe(it, &r->sites)
 	{
 		struct site *s = container_of(it, struct site, link);
@@ -206,6 +212,7 @@ adopt(struct resolver *r)
 		list_del(it);
 		site_take(r, container_of(it, struct site, link));
 	}
+	list_each(it, &r->sites) r->nfailed += container_of(it, struct site, link)->error != 0;
 }
 
 static void
@@ -373,7 +380,7 @@ listen_at(struct site *s, unsigned i, const struct addr *a)
 }
 
 static void
-open_site(struct resolver *r, uint32_t vpc)
+open_site(struct resolver *r, uint32_t vpc, int before)
 {
 	struct site *s = xcalloc(1, sizeof(*s));
 
@@ -385,12 +392,13 @@ open_site(struct resolver *r, uint32_t vpc)
 	}
 	for (unsigned i = 0; i < 2 && s->error == 0; i++)
 		s->error = listen_at(s, i, &r->listen[i]);
-	if (s->error != 0) {
+	if (s->error != 0)
+		close_unused(s);
+	if (s->error != 0 && s->error != before) {
 		char addr[ADDR_TEXT_MAX];
 
 		addr_print(&r->listen[0], addr);
 		log_warn("no names at %s in namespace %u: %s", addr, vpc, strerror(-s->error));
-		close_unused(s);
 	}
 	list_append(&r->openings, &s->link);
 }
@@ -401,11 +409,14 @@ resolver_prepare(struct resolver *r, const struct table *next)
 	const struct zones *zones = table_zones(next);
 
 	assert(list_empty(&r->openings));
+	/* The adopted ones are alive, so others cannot have their address. */
+	if (zones == r->zones && r->nfailed == 0)
+		return;
 	for (uint32_t i = 0; zones != NULL && i < zones->n; i++) {
 		const struct site *s = site_find(&r->sites, zones->all[i].vpc);
 
 		if (s == NULL || s->error != 0)
-			open_site(r, zones->all[i].vpc);
+			open_site(r, zones->all[i].vpc, s == NULL ? 0 : s->error);
 	}
 }
 
@@ -442,6 +453,12 @@ resolver_state(const struct resolver *r, uint32_t vpc)
 	const struct site *s = site_find(&r->sites, vpc);
 
 	return s == NULL ? -ENOENT : s->error;
+}
+
+bool
+resolver_waits(const struct resolver *r)
+{
+	return r->nfailed > 0;
 }
 
 uint64_t

@@ -85,7 +85,9 @@ struct resolver {
 	/* The control thread's: it waits while the other adopts. */
 	pthread_t thread;
 	const struct table *offered;
-	struct list openings; /* of struct site, to be taken over */
+	struct list openings;	   /* of struct site, to be taken over */
+	const struct zones *zones; /* of the table that was adopted */
+	uint32_t nfailed;	   /* sites without sockets */
 	_Atomic bool stopping;
 	sem_t adopted;
 	/* The resolver's thread's, but the list of sites may be read while it is not adopting. */

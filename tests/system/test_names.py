@@ -267,6 +267,32 @@ def test_a_namespace_that_comes_back_has_its_resolver_again(w):
         equal(ask(a, f"shop.{SUFFIX}", server=SIX, tcp=True).rcode, NOERROR)
 
 
+def test_a_taken_port_is_told_and_waited_for(w):
+    with Spaces() as s:
+        a = s.make(f"{FOUR}/32")
+        with inside(a):
+            other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        other.bind((FOUR, 53))
+        vpc(w, "a", a, "net")
+        w.service("shop", 80, "fixed-response = 200")
+        match(r"^resolver failed: port 53: Address already in use$", w.read("vpcs/a/.status"))
+        equal(ask_in(a, pair(w, "shop")[0], 80, "shop").status, 200, "the services are there")
+        other.close()
+        until(lambda: f"resolver {FOUR}\nresolver {SIX}\n" in w.read("vpcs/a/.status"), 5, "it is had in the end")
+        equal(ask(a, f"shop.{SUFFIX}").rcode, NOERROR)
+
+
+def test_an_upstream_must_be_an_address(w):
+    for text in ("dns.example", "10.0.0", "10.0.0.2:0", "10.0.0.2:70000"):
+        w.conf_text = f"[names]\nupstream = {text}\n"
+        done = subprocess.run(w.command(), capture_output=True, text=True, timeout=20 * SLOW, env=w.environment())
+        equal(done.returncode, 1, text)
+        match(r"latticefs.conf:2.*: upstream must be the address of a DNS server", done.stderr)
+
+
+test_an_upstream_must_be_an_address.unmounted = True
+
+
 def test_hosts_says_the_same(w):
     with Spaces() as s:
         a = site(w, s)

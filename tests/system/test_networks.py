@@ -503,6 +503,55 @@ def test_a_namespace_that_cannot_be_served_hurts_nobody(w):
         equal(ask_in(b, "10.0.0.9", 80).status, 204)
 
 
+def namespaces_open(w):
+    """How many namespaces the daemon has open."""
+    folder = f"/proc/{w.daemon.pid}/fd"
+    count = 0
+    for fd in os.listdir(folder):
+        with contextlib.suppress(OSError):
+            count += os.stat(f"{folder}/{fd}").st_dev == os.stat("/proc/self/ns/net").st_dev
+    return count
+
+
+def test_others_are_not_disturbed(w):
+    """Requests from one VPC to another, new connections and kept ones, while a third comes and goes."""
+    with Spaces() as s:
+        a, b, c = s.make(), s.make("10.0.0.5/24"), s.make("10.0.0.5/24")
+        for name, netns in (("a", a), ("b", b), ("c", c)):
+            vpc(w, name, netns, "net")
+        target_in(w, b, "t", "10.0.0.5", 8080)
+        group_in(w, "g", "b", "10.0.0.5:8080")
+        group_in(w, "other", "c", "10.0.0.5:8080")
+        w.service("shop", 80, "forward = g")
+        w.service("odd", 80, "forward = other")
+        hosts, over, wrong, count = pair(w, "shop"), threading.Event(), [], [0, 0]
+
+        def load(i):
+            try:
+                with client_in(a, hosts[i], 80) as kept:
+                    while not over.is_set():
+                        equal(kept.ask().body, b"t GET / 0", "on a kept connection")
+                        equal(ask_in(a, hosts[1 - i], 80).body, b"t GET / 0", "on a new one")
+                        count[i] += 1
+            except Exception as problem:
+                wrong.append(repr(problem))
+
+        threads = [threading.Thread(target=load, args=(i,)) for i in range(2)]
+        for thread in threads:
+            thread.start()
+        for _ in range(15):
+            ip("netns", "del", c)
+            until(lambda: waiting(w, "c"), 2, "it is gone")
+            s.make("10.0.0.5/24", name=c)
+            until(lambda: not waiting(w, "c"), 2, "it is back")
+        over.set()
+        for thread in threads:
+            thread.join()
+        equal(wrong, [])
+        check(min(count) > 10, f"requests were made: {count}")
+        until(lambda: namespaces_open(w) == 4, 2, "three namespaces and its own are open, the others let go")
+
+
 def test_a_namespace_that_goes_in_a_hold_is_dropped_after_it(w):
     with Spaces() as s:
         a, b = s.make(), s.make()

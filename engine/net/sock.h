@@ -15,7 +15,8 @@ int sock_listen(uint32_t vpc, const struct addr *a);
 int sock_listen_alone(uint32_t vpc, const struct addr *a);
 /* A socket for datagrams, bound. */
 int sock_datagram(uint32_t vpc, const struct addr *a);
-/* An unconnected stream socket of the family, to connect from inside the namespace. A descriptor or -errno. */
+/* An unconnected stream socket of the family, to connect from inside the namespace. A descriptor or -errno.
+ */
 int sock_stream(uint32_t vpc, int family);
 /* Address of the other end, as text without the port. */
 void sock_peer(int fd, char out[static ADDR_TEXT_MAX]);

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #define OUT_FIRST 1024u
+#define OUT_PAUSE 65536u /* no question is answered while so much waits to be read */
 /* As much as the longest answer of the upstream; a client that does not read more of them is cut off. */
 #define OUT_MAX (4 * (2 + DNS_MESSAGE_MAX))
 
@@ -118,26 +119,6 @@ answer(struct dialog *d, const uint8_t *p, size_t n)
 	}
 }
 
-/* The whole messages that are there. */
-static void
-take_messages(struct dialog *d)
-{
-	size_t at = 0;
-
-	while (!d->broken && d->in_len - at >= 2) {
-		size_t n = dns_get16(d->in + at);
-
-		if (n > NAME_QUERY_MAX)
-			d->broken = true;
-		if (d->broken || d->in_len - at - 2 < n)
-			break;
-		answer(d, d->in + at + 2, n);
-		at += 2 + n;
-	}
-	d->in_len -= at;
-	memmove(d->in, d->in + at, d->in_len);
-}
-
 static void
 touch(struct dialog *d)
 {
@@ -150,6 +131,29 @@ touch(struct dialog *d)
 	list_append(&d->site->dialogs, &d->site_link);
 }
 
+/* The whole messages that are there, as long as their answers do not pile up. */
+static void
+take_messages(struct dialog *d)
+{
+	size_t at = 0;
+
+	while (!d->broken && d->in_len - at >= 2 && d->out_len < OUT_PAUSE) {
+		size_t n = dns_get16(d->in + at);
+
+		if (n > NAME_QUERY_MAX)
+			d->broken = true;
+		if (d->broken || d->in_len - at - 2 < n)
+			break;
+		answer(d, d->in + at + 2, n);
+		at += 2 + n;
+	}
+	d->in_len -= at;
+	memmove(d->in, d->in + at, d->in_len);
+	/* A whole question keeps it alive, bytes alone do not. */
+	if (at > 0)
+		touch(d);
+}
+
 static void
 receive(struct dialog *d)
 {
@@ -159,15 +163,25 @@ receive(struct dialog *d)
 		return;
 	if (n < 0)
 		d->broken = true;
-	if (n <= 0) {
+	if (n <= 0)
 		d->over = true;
-		return;
-	}
-	d->in_len += (size_t)n;
-	take_messages(d);
-	/* A whole question keeps it alive, bytes alone do not. */
-	if (d->in_len < (size_t)n)
-		touch(d);
+	else
+		d->in_len += (size_t)n;
+}
+
+/* Answers what is there until the client must read, or send, first. */
+static void
+work(struct dialog *d)
+{
+	size_t before;
+
+	do {
+		before = d->in_len;
+		flush(d);
+		if (d->out_len == 0)
+			take_messages(d);
+		flush(d);
+	} while (!d->broken && d->out_len == 0 && d->in_len < before);
 }
 
 static void
@@ -177,12 +191,11 @@ ready(struct source *s, uint32_t events)
 
 	if (events & EPOLLERR)
 		d->broken = true;
-	if (!d->broken)
-		flush(d);
-	if (!d->broken && d->out_len == 0 && !d->over)
+	work(d);
+	if (!d->broken && d->out_len == 0 && !d->over) {
 		receive(d);
-	if (!d->broken)
-		flush(d);
+		work(d);
+	}
 	if (is_done(d))
 		dialog_close(d);
 	else

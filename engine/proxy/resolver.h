@@ -18,7 +18,7 @@ void resolver_unprepare(struct resolver *r);
 void resolver_offer(struct resolver *r, const struct table *next);
 void resolver_await(struct resolver *r);
 int resolver_state(const struct resolver *r, uint32_t vpc);	     /* engine_resolver */
-bool resolver_waits(const struct resolver *r); /* a site could not be had */
+bool resolver_waits(const struct resolver *r);			     /* a site could not be had */
 uint64_t resolver_count(const struct resolver *r, unsigned counter); /* enum name_counter */
 void resolver_stop(struct resolver *r);
 

@@ -380,6 +380,26 @@ def test_tcp_takes_many_questions_in_any_cut(w):
                     equal(asker.sock.recv(10), b"", "hung up on")
 
 
+def test_answers_wait_for_a_slow_reader(w):
+    with Spaces() as s:
+        addresses = [f"10.9.0.{i}" for i in range(1, 65)] + [f"fd99::{i:x}" for i in range(1, 65)]
+        a = s.make(*addresses)
+        vpc(w, "a", a, "net", listen="\n".join(addresses))
+        w.service("shop", 80, "fixed-response = 200")
+        wire = b"".join(struct.pack(">H", len(q)) + q
+                        for q in (query(f"shop.{SUFFIX}", ANY, number=i) for i in range(3000)))
+        with Asker(a, tcp=True) as asker:
+            sender = threading.Thread(target=asker.sock.sendall, args=(wire,), daemon=True)
+            sender.start()
+            time.sleep(0.5)
+            with Asker(a) as another:
+                equal(another.ask(f"shop.{SUFFIX}").rcode, NOERROR, "others do not wait")
+            for i in range(3000):
+                got = asker.answer()
+                equal((got.number, len(got.answers)), (i, 128), "nothing is lost")
+            sender.join(5)
+
+
 def test_connections_are_bounded(w):
     with Spaces() as s:
         a = site(w, s)

@@ -379,7 +379,8 @@ def in_flight(w, move):
                 target.reply(wire, 200, target.name)
 
         vpc(w, "a", a, "one")
-        vpc(w, "spare", "host", "two")
+        w.mkdir("networks/two/services")
+        w.mkdir("networks/two/vpcs")
         target_in(w, a, "t", "10.0.0.5", 8080, slow)
         group_in(w, "g", "a", "10.0.0.5:8080")
         w.service("shop", 80, "forward = g", network="one")

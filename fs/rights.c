@@ -5,10 +5,11 @@
 
 /* Each with what would fail without it. */
 static const unsigned kept[] = {
-    CAP_SYS_ADMIN,		    /* mounting, and entering a namespace */
-    CAP_NET_ADMIN,		    /* the routes in a namespace */
-    CAP_NET_BIND_SERVICE,	    /* listening on port 80 and 53 */
-    CAP_DAC_OVERRIDE,		    /* the store's files, whosever they are */
+    CAP_SYS_ADMIN,	  /* mounting, and entering a namespace */
+    CAP_NET_ADMIN,	  /* the routes in a namespace */
+    CAP_NET_BIND_SERVICE, /* listening on port 80 and 53 */
+    CAP_IPC_LOCK,	  /* io_uring's memory, past the RLIMIT_MEMLOCK that all daemons of a user share */
+    CAP_DAC_OVERRIDE,	  /* the store's files, whosever they are */
     CAP_DAC_READ_SEARCH, CAP_CHOWN, /* chown and cp -a in the tree */
     CAP_FOWNER,			    /* chmod, utimes and attributes of others' files */
     CAP_FSETID,			    /* set-group-id directories */

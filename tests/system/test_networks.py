@@ -630,8 +630,8 @@ def test_only_the_needed_capabilities_are_kept(w):
     status = open(f"/proc/{w.daemon.pid}/status").read()
     for key in ("CapPrm", "CapEff", "CapBnd"):
         caps = int(match(rf"^{key}:\s+(\w+)", status)[1], 16)
-        # chown dac_override dac_read_search fowner fsetid, net_bind_service net_admin, sys_admin
-        check(caps & ~(0x1f | 1 << 10 | 1 << 12 | 1 << 21) == 0, f"{key} is {caps:x}")
+        # chown dac_override dac_read_search fowner fsetid, net_bind_service net_admin ipc_lock, sys_admin
+        check(caps & ~(0x1f | 1 << 10 | 1 << 12 | 1 << 14 | 1 << 21) == 0, f"{key} is {caps:x}")
     for thread in os.listdir(f"/proc/{w.daemon.pid}/task"):
         text = open(f"/proc/{w.daemon.pid}/task/{thread}/status").read()
         equal(re.findall(r"^Cap.*", text, re.M), re.findall(r"^Cap.*", status, re.M), "every thread")

@@ -9,18 +9,19 @@ VERSION  = 0.1.0
 
 BASE  = alloc arena str map log diag clock addr slots
 HTTP  = msg field h1 h1_print chunk
-ROUTE = table match balance
-NET   = ring buf timer sock conn listen
-PROXY = worker client exchange request answer tunnel relay upstream engine
-FS    = schema parse model edit check compile status store errors undo hold txn settle node attr dir handle view watch ops config main
+DNS   = dns
+ROUTE = table match balance names
+NET   = ring buf timer netns sock conn listen
+PROXY = worker client exchange request answer tunnel relay upstream resolve ask dialog resolver engine
+FS    = schema parse pair rights routes spaces model edit reach check zones compile explain status store errors undo hold txn heal settle node attr dir handle view watch ops config main
 
-ENGINE_SRC = $(BASE:%=engine/base/%.c) $(HTTP:%=engine/http/%.c) $(ROUTE:%=engine/route/%.c) \
+ENGINE_SRC = $(BASE:%=engine/base/%.c) $(HTTP:%=engine/http/%.c) $(DNS:%=engine/dns/%.c) $(ROUTE:%=engine/route/%.c) \
              $(NET:%=engine/net/%.c) $(PROXY:%=engine/proxy/%.c)
 FS_SRC     = $(FS:%=fs/%.c)
 LIB_SRC    = $(ENGINE_SRC) $(filter-out fs/main.c,$(FS_SRC))
 UNIT_SRC   = $(wildcard tests/unit/test_*.c)
 
-PKGS      = fuse3 liburing inih
+PKGS      = fuse3 liburing inih libmnl libcap-ng
 CC        = gcc
 OPT       = -O2
 WARN      = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef \
@@ -74,7 +75,7 @@ unit: $(BUILD)/unit ## run the Criterion unit tests
 # The parts of `check` after the build, in order; the system tests run last and count the parts that failed.
 CHECKS = layers unit asan stress fuzz
 # What the sanitized daemon runs: everything is too long for every change, `make V=asan system` runs it all.
-ASAN_SYSTEM ?= ^(tree|hold|http|failure|status|cli)\.
+ASAN_SYSTEM ?= ^(tree|hold|http|failure|status|cli|networks|names)\.
 J ?= 2
 
 $(BUILD)/publish: $(BUILD)/tests/stress/publish.o $(ENGINE_SRC:%.c=$(BUILD)/%.o)
@@ -119,6 +120,9 @@ FUZZ_SEC ?= 10
 $(BUILD)/lgen: $(LGEN_SRC:%.c=$(BUILD)/%.o)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
+$(BUILD)/look: $(BUILD)/bench/look.o $(BASE:%=$(BUILD)/engine/base/%.o)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+
 $(BUILD)/target: $(BUILD)/examples/target.o
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -139,7 +143,7 @@ examples: all ## run every example
 
 bench: ## CPU per request against nginx and HAProxy, changes, scale, memory; BENCH='--rounds 2 --only change'
 	@.ci/deps.sh bench
-	$(Q)$(MAKE) --no-print-directory all $(BUILD)/lgen
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/lgen $(BUILD)/look
 	$(Q)bench/run --build $(BUILD) $(BENCH)
 
 fuzz: ## run each fuzzer for FUZZ_SEC seconds (10)

@@ -3,11 +3,11 @@
 # Prints nothing when all of it is there. Without root it says what is missing.
 set -eu
 
-build="gcc make pkg-config libc6-dev libfuse3-dev liburing-dev libinih-dev"
-demo="fuse3 curl git mount"
+build="gcc make pkg-config libc6-dev libfuse3-dev liburing-dev libinih-dev libmnl-dev libcap-ng-dev"
+demo="fuse3 curl git mount iproute2"
 check="libcriterion-dev python3 clang libclang-rt-14-dev clang-format universal-ctags mandoc attr rsync vim zsh patch perl
-    iproute2 busybox ed util-linux"
-bench="python3 nginx-light haproxy util-linux"
+    bind9-dnsutils busybox ed util-linux"
+bench="python3 nginx-light haproxy dnsmasq-base util-linux"
 
 case "${1:-build}" in
 build) wanted=$build ;;

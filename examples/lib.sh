@@ -8,12 +8,13 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/latticefs-XXXXXX")
 store=$work/store
 mnt=$work/mnt
 pids=()
+spaces=()
 daemon=
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
 
 leave() {
-	local pid
+	local pid space
 	trap - EXIT
 	cd /
 	if mountpoint -q "$mnt"; then
@@ -22,6 +23,9 @@ leave() {
 	for pid in "${pids[@]}"; do
 		kill "$pid" 2>/dev/null || true
 		wait "$pid" 2>/dev/null || true
+	done
+	for space in "${spaces[@]}"; do
+		ip netns del "$space" || true
 	done
 	rm -rf "$work"
 }
@@ -69,6 +73,24 @@ target() {
 	pids+=($!)
 	printf -v "$1_pid" %s $!
 	read -r "$1" <"$work/port" || die "no target on port ${2:-0}"
+	rm "$work/port"
+}
+
+# space NAME ADDRESS: makes a network namespace with this address in it, for as long as the script runs.
+space() {
+	[ "$(id -u)" -eq 0 ] || die "a network namespace is made by root"
+	run "ip netns add $1"
+	spaces+=("$1")
+	run "ip -n $1 link set lo up"
+	run "ip -n $1 addr add $2 dev lo"
+}
+
+# target_in SPACE NAME PORT ADDRESS: starts a target in the namespace.
+target_in() {
+	mkfifo "$work/port"
+	ip netns exec "$1" "$build/target" "$2" "$3" "$4" >"$work/port" &
+	pids+=($!)
+	read -r _ <"$work/port" || die "no target at $4:$3 in $1"
 	rm "$work/port"
 }
 

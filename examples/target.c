@@ -75,15 +75,18 @@ serve(void *arg)
 	return NULL;
 }
 
-/* A listening socket on loopback; the port is printed. -1: none. */
+/* A listening socket; the port is printed. -1: none. */
 static int
-listen_open(uint16_t port)
+listen_open(uint16_t port, const char *address)
 {
 	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port)};
 	socklen_t len = sizeof(at);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
 
-	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (inet_pton(AF_INET, address, &at.sin_addr) != 1) {
+		fprintf(stderr, "target: %s is no IPv4 address\n", address);
+		return -1;
+	}
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(fd, 128) < 0 ||
@@ -102,13 +105,13 @@ main(int argc, char **argv)
 	pthread_attr_t detached;
 	int listener;
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: target NAME PORT\n");
+	if (argc != 3 && argc != 4) {
+		fprintf(stderr, "usage: target NAME PORT [ADDRESS]\n");
 		return 2;
 	}
 	name = argv[1];
 	signal(SIGPIPE, SIG_IGN);
-	listener = listen_open((uint16_t)atoi(argv[2]));
+	listener = listen_open((uint16_t)atoi(argv[2]), argc == 4 ? argv[3] : "127.0.0.1");
 	if (listener < 0)
 		return 1;
 	pthread_attr_init(&detached);

@@ -131,8 +131,8 @@ came_later(const struct node *a, const struct node *b, uint32_t index)
 	return x != y ? x > y : strcmp(a->name, b->name) > 0;
 }
 
-static bool
-has_good(const struct node *n, uint32_t index)
+bool
+node_has(const struct node *n, uint32_t index)
 {
 	return n->values[index] != NULL && n->values[index]->bad == NULL;
 }
@@ -140,7 +140,7 @@ has_good(const struct node *n, uint32_t index)
 uint32_t
 node_number(const struct node *n, uint32_t index, uint32_t preset)
 {
-	return has_good(n, index) ? n->values[index]->number : preset;
+	return node_has(n, index) ? n->values[index]->number : preset;
 }
 
 bool
@@ -153,7 +153,7 @@ node_is_complete(const struct node *n)
 		return false;
 	a = schema_attributes(n->what, &count);
 	for (size_t i = 0; i < count; i++)
-		if (a[i].required && !has_good(n, a[i].index))
+		if (a[i].required && !node_has(n, a[i].index))
 			return false;
 	return true;
 }
@@ -171,7 +171,7 @@ check_rules(const struct model *m, struct entry *e, struct node *listener)
 		rule->wrong = check_texts(e, rule);
 		if (!check_refs(m, e, rule, RULE_ACTION))
 			rule->wrong = true;
-		if (!has_good(rule, RULE_PRIORITY))
+		if (!node_has(rule, RULE_PRIORITY))
 			continue;
 		cell = &taken[rule->values[RULE_PRIORITY]->number];
 		if (*cell == NULL) {
@@ -194,7 +194,7 @@ check_listener(const struct model *m, struct entry *e, struct node *l)
 	l->wrong = check_texts(e, l);
 	if (!check_refs(m, e, l, LISTENER_DEFAULT_ACTION))
 		l->wrong = true;
-	for (uint32_t i = 0; has_good(l, LISTENER_PORT) && i < others->n; i++) {
+	for (uint32_t i = 0; node_has(l, LISTENER_PORT) && i < others->n; i++) {
 		const struct node *o = others->at[i];
 		uint32_t port = l->values[LISTENER_PORT]->number;
 
@@ -233,9 +233,9 @@ addr_compare(const struct addr *a, const struct addr *b)
 
 	if (order == 0 && a->sa.sa_family == AF_INET)
 		order = memcmp(&a->in.sin_addr, &b->in.sin_addr, sizeof(a->in.sin_addr));
-	else if (order == 0)
+	else if (order == 0 && a->sa.sa_family == AF_INET6)
 		order = memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof(a->in6.sin6_addr));
-	return order != 0 ? order : (int)addr_port(a) - (int)addr_port(b);
+	return order != 0 || a->sa.sa_family == AF_UNSPEC ? order : (int)addr_port(a) - (int)addr_port(b);
 }
 
 static int
@@ -279,7 +279,7 @@ check_family(struct entry *e, struct node *g)
 	const struct value *want = g->values[GROUP_IP_ADDRESS_TYPE];
 	bool wrong = false;
 
-	if (!has_good(g, GROUP_IP_ADDRESS_TYPE))
+	if (!node_has(g, GROUP_IP_ADDRESS_TYPE))
 		return false;
 	for (uint32_t i = 0; i < g->kids[0].n && !wrong; i++) {
 		struct node *t = g->kids[0].at[i];
@@ -340,7 +340,7 @@ link_came_later(const struct node *a, const struct node *b)
 	return order != 0 ? order > 0 : strcmp(a->name, b->name) > 0;
 }
 
-static const struct node *
+const struct node *
 vpc_owner(const struct entry *vpc)
 {
 	const struct node *first = NULL;
@@ -428,9 +428,15 @@ check_network(const struct model *m, struct entry *e)
 static void
 check_vpc(const struct model *m, struct entry *e)
 {
+	const char *refusal = m->netns == NULL ? NULL : m->netns->refusal(m->netns);
+
 	check_links(m, e);
-	if (e->node != NULL)
-		check_texts(e, e->node);
+	if (e->node == NULL)
+		return;
+	check_texts(e, e->node);
+	if (refusal != NULL && vpc_netns(e->node) != NULL)
+		problem(e, where_value(e->node, VPC_NETNS), EPERM,
+		    "netns '%s' needs CAP_SYS_ADMIN and CAP_NET_ADMIN: %s", vpc_netns(e->node), refusal);
 }
 
 static void
@@ -444,50 +450,6 @@ check_service(const struct model *m, struct entry *e)
 	s->wrong = check_texts(e, s);
 	for (uint32_t i = 0; i < s->kids[0].n; i++)
 		check_listener(m, e, s->kids[0].at[i]);
-}
-
-/* ------------------------------------------------------------------ where networks reach */
-
-static void
-reach_add(struct check *c, struct addr addr, struct entry *network)
-{
-	c->reaches = array_room(c->reaches, c->nreaches, &c->reaches_size, sizeof(*c->reaches));
-	c->reaches[c->nreaches++] = (struct reach){0, addr, network};
-}
-
-static int
-reach_compare(const void *a, const void *b)
-{
-	const struct reach *x = a, *y = b;
-	int order = strcmp(x->network->name, y->network->name);
-
-	/* IPv4 first, as people write it. */
-	return order != 0 ? order : addr_compare(&x->addr, &y->addr);
-}
-
-void
-check_reaches(struct check *c)
-{
-	struct map_entry *it;
-	struct addr loopback[2];
-
-	addr_parse(STR("127.0.0.1"), &loopback[0]);
-	addr_parse(STR("::1"), &loopback[1]);
-	for (uint32_t i = 0; (it = map_next(&c->m->names[KIND_VPC], &i)) != NULL;) {
-		struct entry *vpc = it->value;
-		const struct node *owner = vpc->node == NULL ? NULL : vpc_owner(vpc);
-		const struct value *listen = vpc->node == NULL ? NULL : vpc->node->values[VPC_LISTEN];
-		const struct addr *addrs = listen == NULL ? loopback : listen->addrs;
-		uint32_t n = listen == NULL ? COUNT(loopback) : listen->naddrs;
-
-		if (owner == NULL || !has_good(vpc->node, VPC_NETNS) ||
-		    (listen != NULL && listen->bad != NULL))
-			continue;
-		for (uint32_t j = 0; j < n; j++)
-			reach_add(c, addrs[j], owner->parent->entry);
-	}
-	if (c->nreaches > 1)
-		qsort(c->reaches, c->nreaches, sizeof(*c->reaches), reach_compare);
 }
 
 /* ------------------------------------------------------------------ names */
@@ -535,7 +497,7 @@ static void
 job_wants(struct check *c, struct job *j)
 {
 	const struct value *v =
-	    has_good(j->entry->node, SERVICE_DOMAIN) ? j->entry->node->values[SERVICE_DOMAIN] : NULL;
+	    node_has(j->entry->node, SERVICE_DOMAIN) ? j->entry->node->values[SERVICE_DOMAIN] : NULL;
 	uint32_t ndomains = v == NULL ? 0 : v->nnames;
 	char name[512];
 
@@ -626,14 +588,23 @@ share_a_port(const struct node *a, const struct node *b)
 	return false;
 }
 
+static bool
+reaches_meet(const struct reach *a, const struct reach *b)
+{
+	if (a->addr.sa.sa_family == AF_UNSPEC && b->addr.sa.sa_family == AF_UNSPEC)
+		return a->vpc == b->vpc;
+	if (a->addr.sa.sa_family == AF_UNSPEC)
+		return reach_covers(a, b->vpc, &b->addr);
+	return reach_covers(b, a->vpc, &a->addr);
+}
+
 /* Two networks that reach the same address share its sockets: there, names of both must differ. */
 static bool
 networks_meet(const struct check *c, const struct entry *a, const struct entry *b)
 {
 	for (uint32_t i = 0; i < c->nreaches; i++)
 		for (uint32_t k = 0; c->reaches[i].network == a && k < c->nreaches; k++)
-			if (c->reaches[k].network == b && c->reaches[k].vpc == c->reaches[i].vpc &&
-			    addr_eq(&c->reaches[k].addr, &c->reaches[i].addr))
+			if (c->reaches[k].network == b && reaches_meet(&c->reaches[i], &c->reaches[k]))
 				return true;
 	return false;
 }
@@ -749,6 +720,7 @@ check_fini(struct check *c)
 {
 	arena_fini(&c->arena);
 	free(c->reaches);
+	free(c->by_vpc);
 	free(c->jobs);
 	map_fini(&c->claims);
 }

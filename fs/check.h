@@ -6,10 +6,14 @@
 
 /* An address on which a network's services are offered, through one of its VPCs. */
 struct reach {
-	uint32_t vpc; /* namespace number */
-	struct addr addr;
+	uint32_t vpc;	  /* namespace number */
+	struct addr addr; /* AF_UNSPEC: each service on its own pair */
 	struct entry *network;
+	const char *netns; /* as the VPC calls it; NULL: the daemon's own */
 };
+
+/* Does the reach offer somebody at addr (no port) in the namespace? */
+bool reach_covers(const struct reach *r, uint32_t vpc, const struct addr *addr);
 
 /* A name that a service answers to; line 0 when it is generated. */
 struct want {
@@ -33,6 +37,7 @@ struct check {
 	struct arena arena;
 	struct reach *reaches;
 	uint32_t nreaches, reaches_size;
+	const struct reach **by_vpc; /* the same by namespace, then as above */
 	struct job *jobs;
 	uint32_t njobs, jobs_size;
 	struct map claims; /* scope and name: the entry that has it */
@@ -41,8 +46,16 @@ struct check {
 /* Looks at every dirty entry: fills its `found`, the `wrong` of its nodes, and jobs for the services. */
 void check_run(struct check *c, struct edit *e, const struct table *served);
 void check_reaches(struct check *c); /* the part of it that model_explain_place needs */
+/* Those of one namespace, in the order of reaches. */
+const struct reach *const *check_reaches_of(const struct check *c, uint32_t vpc, uint32_t *n);
 void check_fini(struct check *c);
 
+/* The association by which the VPC is in a network, the eldest when there are several; NULL: in none. */
+const struct node *vpc_owner(const struct entry *vpc);
+/* The attribute is set, to a text that parses. */
+bool node_has(const struct node *n, uint32_t index);
+/* The association of the VPC that holds, or NULL. */
+const struct node *vpc_owner(const struct entry *vpc);
 /* All that is required is there, and none of it wrong. */
 bool node_is_complete(const struct node *n);
 /* The value of a one-value attribute or its default; n has none of its texts wrong. */

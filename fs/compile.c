@@ -6,19 +6,29 @@
 #include "compile.h"
 #include "check.h"
 #include "limits.h"
+#include "zones.h"
+#include "pair.h"
 #include <errno.h>
 #include <stdio.h>
 
 /* ------------------------------------------------------------------ places */
 
-/* An address, a port and a namespace as a key. */
-static struct str
-place_key(const struct addr *a, uint32_t vpc, char out[static ADDR_TEXT_MAX + 12])
-{
-	char addr[ADDR_TEXT_MAX];
+/* An address, a port and a namespace as a key, in bytes: it is made for every place at every change. */
+struct place_key {
+	uint32_t vpc;
+	uint16_t family, port;
+	uint8_t ip[16];
+};
 
-	addr_print(a, addr);
-	return (struct str){out, (uint32_t)snprintf(out, ADDR_TEXT_MAX + 12, "%u %s", vpc, addr)};
+static struct str
+place_key(const struct addr *a, uint32_t vpc, struct place_key *k)
+{
+	*k = (struct place_key){.vpc = vpc, .family = a->sa.sa_family, .port = addr_port(a)};
+	if (k->family == AF_INET)
+		memcpy(k->ip, &a->in.sin_addr, sizeof(a->in.sin_addr));
+	else
+		memcpy(k->ip, &a->in6.sin6_addr, sizeof(a->in6.sin6_addr));
+	return (struct str){(const char *)k, sizeof(*k)};
 }
 
 static void
@@ -34,8 +44,8 @@ place_touch(struct edit *e, struct place_record *r)
 static struct place_record *
 place_get(struct edit *e, const struct addr *a, uint32_t vpc)
 {
-	char bytes[ADDR_TEXT_MAX + 12];
-	struct str key = place_key(a, vpc, bytes);
+	struct place_key bytes;
+	struct str key = place_key(a, vpc, &bytes);
 	struct model *m = e->m;
 	struct place_record *r = map_find(&m->places, key);
 
@@ -61,7 +71,7 @@ void
 compile_forget(struct edit *e, const struct table *now)
 {
 	struct model *m = e->m;
-	char bytes[ADDR_TEXT_MAX + 12];
+	struct place_key bytes;
 
 	while (e->ntaken > 0)
 		slots_recycle(m->counters, e->taken[--e->ntaken]);
@@ -71,7 +81,7 @@ compile_forget(struct edit *e, const struct table *now)
 		r->touched = false;
 		if (table_has_place(now, r))
 			continue;
-		map_del(&m->places, place_key(&r->addr, r->vpc, bytes));
+		map_del(&m->places, place_key(&r->addr, r->vpc, &bytes));
 		slots_recycle(&m->place_indices, r->index);
 		free(r);
 	}
@@ -328,20 +338,22 @@ record_compare(const void *a, const void *b)
 static void
 places_build(struct check *c, const struct job *j, struct service *s)
 {
-	size_t max = (size_t)c->nreaches * s->nlisteners;
+	size_t max = (size_t)c->nreaches * s->nlisteners * 2, n = 0;
 	struct place_record **records = arena_alloc(&c->arena, max * sizeof(struct place_record *));
-	size_t n = 0;
+	struct addr pair[2];
+
+	pair_make(c->m->account, str_of(j->entry->name), pair);
 
 	for (uint32_t i = 0; i < c->nreaches; i++) {
 		const struct reach *reach = &c->reaches[i];
-		bool in = false;
+		bool own = reach->addr.sa.sa_family == AF_UNSPEC, in = false;
 
 		for (uint32_t k = 0; k < j->nnetworks; k++)
 			in = in || j->networks[k] == reach->network;
-		for (uint32_t l = 0; in && l < s->nlisteners; l++) {
-			struct addr addr = reach->addr;
+		for (uint32_t l = 0; in && l < s->nlisteners * (own ? 2 : 1); l++) {
+			struct addr addr = own ? pair[l % 2] : reach->addr;
 
-			addr_set_port(&addr, s->listeners[l].port);
+			addr_set_port(&addr, s->listeners[own ? l / 2 : l].port);
 			records[n++] = place_get(c->e, &addr, reach->vpc);
 		}
 	}
@@ -402,6 +414,19 @@ service_build(struct check *c, const struct job *j, const struct service *old)
 	return s;
 }
 
+/* Where its targets are. SLOT_NONE: in a namespace that is not there now. */
+static uint32_t
+group_number(const struct check *c, const struct node *group)
+{
+	const struct value *v = group->values[GROUP_VPC];
+
+	if (v == NULL)
+		return 0;
+	if (v->bad != NULL || v->nrefs == 0 || v->refs[0].entry->node == NULL)
+		return SLOT_NONE;
+	return vpc_number(c->m, v->refs[0].entry->node, false);
+}
+
 /* A group that is wrong is there, but empty: who forwards to it need not be made anew when it is put right.
  */
 static struct group *
@@ -410,13 +435,15 @@ group_build(struct check *c, const struct entry *e, const struct group *old)
 	const struct node *n = e->node;
 	const struct target *was;
 	struct group *g = group_new();
-	uint32_t cursor = 0;
+	uint32_t cursor = 0, number;
 
 	g->index = e->index;
 	g->slot = old != NULL ? old->slot : slot_take(c->e);
 	g->name = arena_str(&g->arena, str_of(e->name));
 	g->targets = arena_alloc(&g->arena, n->kids[0].n * sizeof(*g->targets));
-	for (uint32_t i = 0; i < n->kids[0].n && !n->wrong; i++) {
+	number = group_number(c, n);
+	g->vpc = number == SLOT_NONE ? 0 : number;
+	for (uint32_t i = 0; i < n->kids[0].n && !n->wrong && number != SLOT_NONE; i++) {
 		const struct node *t = n->kids[0].at[i];
 		struct target *out = &g->targets[g->ntargets];
 
@@ -426,8 +453,10 @@ group_build(struct check *c, const struct entry *e, const struct group *old)
 		out->name = arena_str(&g->arena, str_of(t->name));
 		out->addr = target_addr(t);
 		was = old_target(old, t->name, &cursor);
-		/* Idle connections belong to the slot: another address needs another. */
-		out->slot = was != NULL && addr_eq(&was->addr, &out->addr) ? was->slot : slot_take(c->e);
+		/* Idle connections belong to the slot: another address or namespace needs another. */
+		out->slot = was != NULL && addr_eq(&was->addr, &out->addr) && old->vpc == g->vpc
+				? was->slot
+				: slot_take(c->e);
 	}
 	return g;
 }
@@ -569,6 +598,8 @@ static struct place *
 place_build(const struct check *c, const struct place_record *r)
 {
 	struct place *p = place_new();
+	const struct reach *const *at;
+	uint32_t n;
 	struct addr addr = r->addr;
 
 	addr_set_port(&addr, 0);
@@ -577,18 +608,28 @@ place_build(const struct check *c, const struct place_record *r)
 	p->vpc = r->vpc;
 	p->addr = r->addr;
 	p->protocol = PROTOCOL_HTTP;
-	p->scopes = xcalloc(MAX(c->nreaches, 1), sizeof(*p->scopes));
-	for (uint32_t i = 0; i < c->nreaches; i++) {
-		const struct reach *reach = &c->reaches[i];
+	p->open = r->vpc != 0 && pair_has(&addr);
+	at = check_reaches_of(c, r->vpc, &n);
+	p->scopes = xcalloc(MAX(n, 1), sizeof(*p->scopes));
+	for (uint32_t i = 0; i < n; i++) {
+		const struct reach *reach = at[i];
 		uint32_t scope = reach->network->index;
 
-		if (reach->vpc != r->vpc || !addr_eq(&reach->addr, &addr))
+		if (!reach_covers(reach, r->vpc, &addr))
 			continue;
+		if (p->space == NULL && reach->netns != NULL)
+			p->space = xstrdup(reach->netns);
 		/* Reaches are sorted by network, so the same one comes twice in a row only. */
 		if (p->nscopes == 0 || p->scopes[p->nscopes - 1] != scope)
 			p->scopes[p->nscopes++] = scope;
 	}
 	return p;
+}
+
+static bool
+spaces_equal(const struct place *a, const struct place *b)
+{
+	return a->space == NULL || b->space == NULL ? a->space == b->space : strcmp(a->space, b->space) == 0;
 }
 
 static void
@@ -603,7 +644,7 @@ compile_places(struct check *c, struct build **b)
 
 		if (new == NULL)
 			continue;
-		if (new->nscopes == old->nscopes &&
+		if (new->nscopes == old->nscopes && spaces_equal(new, old) &&
 		    memcmp(new->scopes, old->scopes, old->nscopes * sizeof(*old->scopes)) == 0)
 			place_put(new);
 		else
@@ -612,6 +653,21 @@ compile_places(struct check *c, struct build **b)
 	for (uint32_t i = 0; i < c->e->nplaces; i++)
 		if (!table_has_place(c->served, c->e->places[i]))
 			build_place(build_get(c, b), place_build(c, c->e->places[i]));
+}
+
+static void
+compile_zones(struct check *c, struct build **b)
+{
+	const struct zones *old = c->served == NULL ? NULL : table_zones(c->served);
+	struct zones *new;
+
+	if (!c->m->reach_dirty && c->served != NULL)
+		return;
+	new = zones_build(c);
+	if (zones_equal(new, old))
+		zones_put(new);
+	else
+		build_zones(build_get(c, b), new);
 }
 
 static int
@@ -633,6 +689,7 @@ compile_table(struct check *c, struct table **next, struct diags *ds)
 	for (uint32_t i = 0; i < c->njobs; i++)
 		compile_service(c, &b, c->jobs[i].entry, &c->jobs[i]);
 	compile_places(c, &b);
+	compile_zones(c, &b);
 	if (b == NULL)
 		return 0;
 	rc = build_seal(b, next, &clash);
@@ -714,75 +771,4 @@ edit_try(struct edit *e, const struct table *served, struct table **next, struct
 	e->next = *next;
 	check_fini(&c);
 	return rc;
-}
-
-/* ------------------------------------------------------------------ whose port it is */
-
-static bool
-reaches(const struct check *c, const struct entry *service, const struct place_record *r)
-{
-	struct addr addr = r->addr;
-
-	addr_set_port(&addr, 0);
-	for (uint32_t i = 0; i < c->nreaches; i++) {
-		if (c->reaches[i].vpc != r->vpc || !addr_eq(&c->reaches[i].addr, &addr))
-			continue;
-		list_each(it, &service->uses) if (container_of(it, struct reference, link)->by->parent ==
-						  c->reaches[i].network->node) return true;
-	}
-	return false;
-}
-
-/* Of the listeners that would be there the one whose port was set last. */
-static const struct node *
-listener_at(const struct check *c, const struct place_record *r)
-{
-	const struct node *last = NULL;
-	struct map_entry *it;
-
-	for (uint32_t i = 0; (it = map_next(&c->m->names[KIND_SERVICE], &i)) != NULL;) {
-		const struct entry *e = it->value;
-
-		for (uint32_t k = 0; e->node != NULL && k < e->node->kids[0].n; k++) {
-			const struct node *l = e->node->kids[0].at[k];
-
-			if (node_number(l, LISTENER_PORT, 0) != addr_port(&r->addr) || !node_is_complete(l) ||
-			    !reaches(c, e, r))
-				continue;
-			if (last == NULL ||
-			    l->values[LISTENER_PORT]->stamp > last->values[LISTENER_PORT]->stamp)
-				last = l;
-		}
-	}
-	return last;
-}
-
-void
-model_explain_place(const struct model *m, uint32_t place, int err, struct diag *d)
-{
-	struct check c = {.m = (struct model *)m};
-	const struct place_record *r = NULL;
-	const struct node *l;
-	char addr[ADDR_TEXT_MAX], path[1024] = "";
-	struct map_entry *it;
-
-	CHECK(m, MODEL_MAGIC);
-	assert(err > 0);
-	for (uint32_t i = 0; r == NULL && (it = map_next(&m->places, &i)) != NULL;)
-		if (((struct place_record *)it->value)->index == place)
-			r = it->value;
-	if (r == NULL) {
-		diag_set(d, err, "", 0, 0, "cannot listen: %s", strerror(err));
-		return;
-	}
-	check_reaches(&c);
-	l = listener_at(&c, r);
-	addr_print(&r->addr, addr);
-	if (l != NULL)
-		node_path(l, "port", path, sizeof(path));
-	diag_set(d, err, path, l == NULL ? 0 : l->values[LISTENER_PORT]->line,
-	    l == NULL ? 0 : l->values[LISTENER_PORT]->column, "cannot listen on %s: %s", addr, strerror(err));
-	if (l != NULL)
-		diag_quote(d, l->values[LISTENER_PORT]->text);
-	check_fini(&c);
 }

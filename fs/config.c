@@ -6,7 +6,9 @@
 #include <ini.h>
 #include <stdio.h>
 
-enum type { TYPE_UNSIGNED, TYPE_BOOL, TYPE_SUFFIX, TYPE_ACCOUNT, TYPE_REGION };
+#define DNS_PORT 53
+
+enum type { TYPE_UNSIGNED, TYPE_BOOL, TYPE_SUFFIX, TYPE_ACCOUNT, TYPE_REGION, TYPE_ADDRESS };
 
 static const struct key {
 	const char *section, *name;
@@ -30,6 +32,8 @@ static const struct key {
 #undef NUMBER
     {"engine", "pin", TYPE_BOOL, offsetof(struct config, engine.pin), 0, 0},
     {"names", "suffix", TYPE_SUFFIX, offsetof(struct config, suffix), 0, 0},
+    {"names", "ttl", TYPE_UNSIGNED, offsetof(struct config, engine.name_ttl_s), 0, 86400},
+    {"names", "upstream", TYPE_ADDRESS, offsetof(struct config, engine.upstream), 0, 0},
     {"identity", "account", TYPE_ACCOUNT, offsetof(struct config, account), 0, 0},
     {"identity", "region", TYPE_REGION, offsetof(struct config, region), 0, 0},
 };
@@ -128,6 +132,20 @@ set_text(char **at, const struct key *k, struct str value)
 	return 0;
 }
 
+/* Of a DNS server: on port 53 unless it says otherwise. */
+static int
+set_address(struct addr *at, struct str value)
+{
+	struct addr a;
+
+	if (addr_parse(value, &a) < 0)
+		return -EINVAL;
+	if (addr_port(&a) == 0)
+		addr_set_port(&a, DNS_PORT);
+	*at = a;
+	return 0;
+}
+
 static int
 set(struct config *c, const struct key *k, struct str value, struct diag *d)
 {
@@ -148,6 +166,12 @@ set(struct config *c, const struct key *k, struct str value, struct diag *d)
 	case TYPE_ACCOUNT:
 		if (set_text((char **)at, k, value) < 0)
 			return diag_set(d, EINVAL, "", 0, 0, "account must be twelve digits");
+		return 0;
+	case TYPE_ADDRESS:
+		if (set_address((struct addr *)at, value) < 0)
+			return diag_set(d, EINVAL, "", 0, 0,
+			    "%s must be the address of a DNS server: 10.0.0.2, 10.0.0.2:5353, [fd00::2]:53",
+			    k->name);
 		return 0;
 	default:
 		if (set_text((char **)at, k, value) < 0)

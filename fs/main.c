@@ -2,8 +2,10 @@
 #include "clock.h"
 #include "config.h"
 #include "dir.h"
+#include "heal.h"
 #include "log.h"
 #include "ops.h"
+#include "rights.h"
 #include "watch.h"
 
 #include <errno.h>
@@ -21,9 +23,10 @@
 
 #define REQUESTS_A_TURN 64 /* then signals and timers are looked at */
 #define LAST_TURNS 4
-#define RECLAIM_MS 100	  /* while tables wait for their last reader */
-#define GIT_CHECK_MS 1000 /* is the git that holds the tree alive? */
-#define RETRY_MS 2000	  /* of sockets that could not be had at start */
+#define FILES_MAX 1048576u /* what the kernel allows by default (fs.nr_open) */
+#define RECLAIM_MS 100	   /* while tables wait for their last reader */
+#define GIT_CHECK_MS 1000  /* is the git that holds the tree alive? */
+#define RETRY_MS 2000	   /* of sockets that could not be had at start */
 
 struct options {
 	bool foreground, debug, check, read_only, show;
@@ -205,6 +208,7 @@ make_model(struct program *p, const char *mountpoint)
 	    .account = p->config.account,
 	    .region = p->config.region,
 	    .mountpoint = mountpoint,
+	    .netns = p->tree.spaces == NULL ? NULL : spaces_source(p->tree.spaces),
 	};
 
 	return model_new(&c, &p->tree.slots);
@@ -252,10 +256,17 @@ raise_files(void)
 {
 	struct rlimit r;
 
-	if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
-		r.rlim_cur = r.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &r);
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+		return;
+	/* More than is allowed takes CAP_SYS_RESOURCE; it is a wish. */
+	if (r.rlim_max < FILES_MAX) {
+		struct rlimit more = {FILES_MAX, FILES_MAX};
+
+		if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+			return;
 	}
+	r.rlim_cur = r.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &r);
 }
 
 /* A daemon that died leaves a mount on which nothing works, not even mounting. */
@@ -299,7 +310,11 @@ start_tree(struct program *p)
 	t->show = p->options.show;
 	if ((rc = hold_open(t, &why)) < 0)
 		return fail(1, "%s %s: %s", p->options.store, why, strerror(-rc));
+	if (rights_keep() < 0)
+		log_warn("the capabilities that are not needed cannot be given up");
+	t->spaces = spaces_new();
 	t->model = make_model(p, p->options.mountpoint);
+	p->config.engine.suffix = p->config.suffix;
 	if ((rc = engine_start(&t->engine, &p->config.engine, &t->slots, &why)) < 0)
 		return fail(1, "%s: %s", why, strerror(-rc));
 	txn_load(t);
@@ -358,15 +373,17 @@ static int
 next_timeout(struct program *p)
 {
 	struct tree *t = &p->tree;
-	int ms = settle_timeout(t);
+	int ms = settle_timeout(t), heal = heal_timeout(t);
 	struct engine_stats s;
 
 	engine_stats(t->engine, &s);
 	if (s.tables > 1)
 		ms = ms < 0 ? RECLAIM_MS : MIN(ms, RECLAIM_MS);
+	if (heal >= 0)
+		ms = ms < 0 ? heal : MIN(ms, heal);
 	if (t->hold.git)
 		ms = ms < 0 ? GIT_CHECK_MS : MIN(ms, GIT_CHECK_MS);
-	if (!list_empty(&t->withheld))
+	if (!list_empty(&t->withheld) || engine_resolvers_wait(t->engine))
 		ms = ms < 0 ? RETRY_MS : MIN(ms, RETRY_MS);
 	return ms;
 }
@@ -379,15 +396,20 @@ run_timers(struct program *p)
 
 	settle_run(t, false);
 	engine_reclaim(t->engine);
+	heal_run(t);
 	if (t->hold.git && now - p->git_check_ms >= GIT_CHECK_MS) {
 		p->git_check_ms = now;
 		hold_git_check(t);
 	}
-	if (!list_empty(&t->withheld) && now - p->retry_ms >= RETRY_MS) {
-		p->retry_ms = now;
+	if (now - p->retry_ms < RETRY_MS)
+		return;
+	p->retry_ms = now;
+	if (!list_empty(&t->withheld)) {
 		t->uid = 0;
 		txn_retry(t);
 	}
+	if (engine_resolvers_wait(t->engine))
+		engine_retry_resolvers(t->engine);
 }
 
 /* Requests of the kernel, as many as there are. */
@@ -413,11 +435,15 @@ serve_requests(struct program *p, struct fuse_buf *buf)
 static void
 serve(struct program *p)
 {
-	struct pollfd fds[2] = {
-	    {.fd = fuse_session_fd(p->session), .events = POLLIN}, {.fd = p->signals, .events = POLLIN}};
+	struct pollfd fds[4] = {{.fd = fuse_session_fd(p->session), .events = POLLIN},
+	    {.fd = p->signals, .events = POLLIN}, {.events = POLLIN}, {.events = POLLPRI}};
+	int watched[2];
 	struct fuse_buf buf = {0};
 	struct signalfd_siginfo info;
 
+	spaces_watch(p->tree.spaces, watched);
+	fds[2].fd = watched[0];
+	fds[3].fd = watched[1];
 	while (!fuse_session_exited(p->session)) {
 		if (poll(fds, COUNT(fds), next_timeout(p)) < 0 && errno != EINTR) {
 			log_error("poll: %s", strerror(errno));
@@ -428,6 +454,8 @@ serve(struct program *p)
 			break;
 		if (fds[0].revents != 0)
 			serve_requests(p, &buf);
+		if (fds[2].revents != 0 || fds[3].revents != 0)
+			heal_look(&p->tree, false);
 		run_timers(p);
 	}
 	/* What was closed before the end, and what is on its way to us: a bounded number of turns. */
@@ -460,6 +488,7 @@ stop_tree(struct program *p)
 	errors_fini(&t->errors);
 	inodes_fini(&t->inodes);
 	model_free(t->model);
+	spaces_free(t->spaces);
 	slots_fini(&t->slots);
 	store_close(&t->store);
 }

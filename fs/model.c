@@ -399,6 +399,80 @@ model_count(const struct model *m, enum kind kind)
 	return m->counts[kind];
 }
 
+/* ------------------------------------------------------------------ namespaces */
+
+const char *
+vpc_netns(const struct node *vpc)
+{
+	const struct value *v = vpc->values[VPC_NETNS];
+
+	return v == NULL || v->bad != NULL || v->nnames == 0 ? NULL : v->names[0].name.p;
+}
+
+uint32_t
+vpc_number(const struct model *m, const struct node *vpc, bool listens)
+{
+	const struct value *v = vpc->values[VPC_NETNS];
+
+	if (v == NULL || v->bad != NULL)
+		return SLOT_NONE;
+	if (v->nnames == 0)
+		return 0;
+	if (m->netns == NULL || m->netns->refusal(m->netns) != NULL)
+		return SLOT_NONE;
+	return m->netns->find(m->netns, vpc_netns(vpc), listens);
+}
+
+void
+model_each_netns(const struct model *m, void (*each)(void *ctx, const char *name), void *ctx)
+{
+	struct map_entry *it;
+
+	CHECK(m, MODEL_MAGIC);
+	for (uint32_t i = 0; (it = map_next(&m->names[KIND_VPC], &i)) != NULL;) {
+		const struct entry *e = it->value;
+
+		if (e->node != NULL && vpc_netns(e->node) != NULL)
+			each(ctx, vpc_netns(e->node));
+	}
+}
+
+void
+model_netns_moved(struct model *m, const char *name)
+{
+	struct map_entry *it;
+
+	CHECK(m, MODEL_MAGIC);
+	assert(m->edit == NULL);
+	for (uint32_t i = 0; (it = map_next(&m->names[KIND_VPC], &i)) != NULL;) {
+		struct entry *e = it->value;
+
+		if (e->node != NULL && vpc_netns(e->node) != NULL && strcmp(vpc_netns(e->node), name) == 0)
+			entry_mark_users(m, e);
+	}
+}
+
+void
+model_mark_netns(const struct model *m, const struct table *served, bool *used)
+{
+	const struct zones *zones = table_zones(served);
+	struct map_entry *it;
+
+	CHECK(m, MODEL_MAGIC);
+	for (uint32_t i = 0; i < table_nplaces(served); i++)
+		if (table_place(served, i) != NULL)
+			used[table_place(served, i)->vpc] = true;
+	for (uint32_t i = 0; zones != NULL && i < zones->n; i++)
+		used[zones->all[i].vpc] = true;
+	for (uint32_t i = 0; (it = map_next(&m->names[KIND_GROUP], &i)) != NULL;) {
+		const struct entry *e = it->value;
+		const struct group *g = e->served ? table_group(served, e->index) : NULL;
+
+		if (g != NULL)
+			used[g->vpc] = true;
+	}
+}
+
 /* ------------------------------------------------------------------ the model */
 
 struct model *
@@ -412,6 +486,7 @@ model_new(const struct model_config *c, struct slots *counters)
 	m->region = xstrdup(c->region);
 	m->mountpoint = c->mountpoint == NULL ? NULL : xstrdup(c->mountpoint);
 	m->counters = counters;
+	m->netns = c->netns;
 	return m;
 }
 

@@ -67,6 +67,7 @@ struct place_record {
 struct model {
 	unsigned magic;
 	char *suffix, *account, *region, *mountpoint;
+	struct netns_source *netns; /* may be NULL */
 	struct slots *counters;
 	struct map names[KINDS]; /* struct entry by name; the four top kinds */
 	struct slots indices[KINDS];
@@ -115,6 +116,10 @@ struct edit {
 struct node *node_find(const struct model *m, const char *path);
 /* The same, but with an edit: made, with those it stands in, when it is not there. */
 struct node *node_walk(const struct model *m, const char *path, struct edit *make);
+/* What a VPC's netns names, NULL when it is unset, wrong or `host`. */
+const char *vpc_netns(const struct node *vpc);
+/* The number of its namespace; SLOT_NONE: it is not to be had now, or not known. */
+uint32_t vpc_number(const struct model *m, const struct node *vpc, bool listens);
 struct node *kids_find(const struct kids *k, struct str name);
 struct entry *node_entry(const struct node *n); /* of the top object it belongs to */
 /* `services/shop/listeners/web`, and behind it `/attribute` unless that is NULL. */

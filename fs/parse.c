@@ -191,13 +191,31 @@ parse_word(struct parser *p, const char *what, struct str s, bool open, const ch
 	return bad(p, s.p, "%s must be %s, not '%s'%s", what, all, show(p, s), hint);
 }
 
-/* Only `host` so far; anything else names a namespace of its own. */
+/* `host`, a name under /run/netns or an absolute path. What stands there is found out later. */
 static enum verdict
 parse_netns(struct parser *p, struct str s, bool open)
 {
-	if (str_eq(s, STR("host")) || (open && str_starts(STR("host"), s)))
+	bool path = s.len > 0 && s.p[0] == '/';
+	uint32_t max = path ? NETNS_PATH_MAX : NAME_BYTES_MAX;
+
+	if (s.len > max)
+		return bad(p, s.p, "netns is longer than %u bytes", max);
+	for (uint32_t i = 0; i < s.len; i++) {
+		if ((unsigned char)s.p[i] <= ' ' || s.p[i] == 0x7f)
+			return bad(
+			    p, s.p + i, "netns '%s' has a blank or a control character in it", show(p, s));
+		if (!path && s.p[i] == '/')
+			return bad(p, s.p, "netns '%s' is no name: a path begins with '/'", show(p, s));
+	}
+	if (!open && (str_eq(s, STR(".")) || str_eq(s, STR(".."))))
+		return bad(p, s.p, "netns '%s' is no name", show(p, s));
+	if (more(p) != VERDICT_GOOD || str_eq(s, STR("host")))
 		return more(p);
-	return bad(p, s.p, "netns '%s' is not supported yet", show(p, s));
+	p->v->names = arena_alloc(&p->v->arena, sizeof(*p->v->names));
+	p->v->names[0] =
+	    (struct named_line){arena_str(&p->v->arena, s), p->line, (unsigned)(s.p - p->start) + 1};
+	p->v->nnames = 1;
+	return VERDICT_GOOD;
 }
 
 /* The grammar of an object's name; a name that may go on can still lose its hyphen at the end. */

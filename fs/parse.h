@@ -34,7 +34,7 @@ struct value {
 	uint64_t stamp;			   /* the edit that set it */
 	struct diag *bad;		   /* why the text is wrong, then nothing else is set (EDIT_BROKEN) */
 	uint32_t number;		   /* NUMBER; ENUM: which word */
-	uint32_t nnames;		   /* NAMES */
+	uint32_t nnames;		   /* NAMES; NETNS: one, or none for `host` */
 	struct named_line *names;
 	uint32_t naddrs; /* ADDRESSES; TARGET: one, its port 0 when none is written */
 	struct addr *addrs;

@@ -330,7 +330,7 @@ is_virtual(enum kind kind, struct str name)
 	for (size_t i = 0; i < COUNT(root) && kind == KIND_ROOT; i++)
 		if (str_eq(name, str_of(root[i])))
 			return true;
-	return false;
+	return kind == KIND_VPC && str_eq(name, STR(".hosts"));
 }
 
 /* Goes down one directory. False: below here everything is inert. */

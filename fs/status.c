@@ -1,6 +1,7 @@
 /* status.c - what .status of an object says, and the counters that are an object's. */
 #include "status.h"
 #include "check.h"
+#include "pair.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -259,6 +260,21 @@ print_ignored(const struct status_context *c, const char *path, const struct nod
 
 /* ------------------------------------------------------------------ services */
 
+/* The same address in an earlier namespace. */
+static bool
+is_repeated(const struct table *t, const struct service *s, uint32_t at)
+{
+	const struct place *p = table_place(t, s->places[at]);
+
+	for (uint32_t i = 0; i < at; i++) {
+		const struct place *before = table_place(t, s->places[i]);
+
+		if (before != NULL && addr_eq(&before->addr, &p->addr))
+			return true;
+	}
+	return false;
+}
+
 /* `address 127.0.0.1:8080` where a listener on this port is offered; 0: on any. */
 static bool
 print_addresses(const struct status_context *c, const struct entry *e, uint16_t port, struct text *out)
@@ -272,16 +288,18 @@ print_addresses(const struct status_context *c, const struct entry *e, uint16_t 
 
 		if (p == NULL || (port != 0 && addr_port(&p->addr) != port))
 			continue;
+		any = true;
+		if (is_repeated(engine_table(c->engine), s, i))
+			continue;
 		addr_print(&p->addr, addr);
 		text_printf(out, "address %s\n", addr);
-		any = true;
 	}
 	return any;
 }
 
 /* What keeps a service that is right from being reached. */
 static const char *
-service_waits_for(const struct node *n)
+service_waits_for(const struct node *n, const struct service *s)
 {
 	const struct list *uses = &n->entry->uses;
 	bool vpc = false, listener = false;
@@ -293,7 +311,10 @@ service_waits_for(const struct node *n)
 		listener = listener || known_problem(n->kids[0].at[i]) == NULL;
 	if (!vpc)
 		return "vpc";
-	return listener ? NULL : "listener";
+	if (!listener)
+		return "listener";
+	/* The namespaces of all its VPCs may be gone. */
+	return s != NULL && s->nplaces == 0 && s->nlisteners > 0 ? "vpc" : NULL;
 }
 
 static void
@@ -345,7 +366,7 @@ print_service(const struct status_context *c, const struct node *n, struct text 
 {
 	const struct service *s = served_service(c, n->entry);
 
-	print_head(c->model, n, service_waits_for(n), out);
+	print_head(c->model, n, service_waits_for(n, s), out);
 	print_names(c->model, n, out);
 	print_addresses(c, n->entry, 0, out);
 	print_networks(n->entry, out);
@@ -452,21 +473,40 @@ print_uses(const struct entry *e, const char *key, bool links, struct text *out)
 	free(paths);
 }
 
+/* `netns NAME` while its namespace is not to be had, and why if it is more than not there. */
+static void
+vpc_waits_for(const struct model *m, const struct node *n, struct text *out)
+{
+	const char *netns = vpc_netns(n), *why;
+
+	if (netns == NULL || m->netns == NULL || vpc_number(m, n, false) != SLOT_NONE)
+		return;
+	why = m->netns->why(m->netns, netns);
+	text_printf(out, "netns %s%s%s", netns, why[0] != '\0' ? ": " : "", why);
+}
+
 /* Health checks come later: a target in use is UNAVAILABLE in Lattice's sense, its health being unknown. */
 static void
 print_target(const struct status_context *c, const struct node *n, bool used, struct text *out)
 {
 	const struct target *t = served_target(c, n);
+	const struct value *vpc = n->parent->values[GROUP_VPC];
 	const struct diag *d = known_problem(n);
+	struct text waiting = {0};
 
+	if (vpc != NULL && vpc->nrefs > 0 && vpc->refs[0].entry->node != NULL)
+		vpc_waits_for(c->model, vpc->refs[0].entry->node, &waiting);
 	text_printf(out, "target %s ", n->name);
 	if (d != NULL)
 		text_printf(out, "UNAVAILABLE %s", d->message);
+	else if (waiting.len > 0)
+		text_printf(out, "UNAVAILABLE waiting %s", waiting.p);
 	else
 		text_printf(
 		    out, "%s", used ? "UNAVAILABLE HealthCheckDisabled" : "UNUSED TargetGroupNotInUse");
 	text_printf(out, " requests %" PRIu64 " inflight %" PRIu64 "\n", t == NULL ? 0 : requests(c, t->slot),
 	    t == NULL ? 0 : engine_inflight(c->engine, t->slot));
+	text_fini(&waiting);
 }
 
 static void
@@ -499,21 +539,40 @@ print_network(const struct status_context *c, const struct node *n, struct text 
 	}
 }
 
+/* Where names are answered, or why not. */
+static void
+print_resolver(const struct status_context *c, const struct node *n, struct text *out)
+{
+	uint32_t number = vpc_netns(n) == NULL ? SLOT_NONE : vpc_number(c->model, n, false);
+	int rc = c->engine == NULL || number == SLOT_NONE ? -ENOENT : engine_resolver(c->engine, number);
+
+	if (rc == 0)
+		text_printf(out, "resolver 169.254.169.253\nresolver fd00:ec2::253\n");
+	else if (rc != -ENOENT)
+		text_printf(out, "resolver failed: port 53: %s\n", strerror(-rc));
+}
+
 static void
 print_vpc(const struct status_context *c, const struct node *n, struct text *out)
 {
 	const struct value *netns = n->values[VPC_NETNS], *listen = n->values[VPC_LISTEN];
+	struct text waiting = {0};
 	char addr[ADDR_TEXT_MAX];
 
-	print_head(c->model, n, NULL, out);
+	vpc_waits_for(c->model, n, &waiting);
+	print_head(c->model, n, waiting.p, out);
+	text_fini(&waiting);
 	if (netns != NULL && netns->bad == NULL)
-		text_printf(out, "netns host\n");
-	if (listen == NULL && netns != NULL)
+		text_printf(out, "netns %s\n", vpc_netns(n) == NULL ? "host" : vpc_netns(n));
+	if (listen == NULL && vpc_netns(n) != NULL && vpc_number(c->model, n, false) != 0)
+		text_printf(out, "listen " PAIR_NET4 "\nlisten " PAIR_NET6 "\n");
+	else if (listen == NULL && netns != NULL)
 		text_printf(out, "listen 127.0.0.1\nlisten ::1\n");
 	for (uint32_t i = 0; listen != NULL && i < listen->naddrs; i++) {
 		addr_print(&listen->addrs[i], addr);
 		text_printf(out, "listen %s\n", addr);
 	}
+	print_resolver(c, n, out);
 	print_networks(n->entry, out);
 	print_uses(n->entry, "used-by", false, out);
 }

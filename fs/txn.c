@@ -1,4 +1,5 @@
 /* txn.c - one change of the tree, all or nothing: edit, check, compile, prepare, store, publish. */
+#include "heal.h"
 #include "settle.h"
 #include "clock.h"
 #include "limits.h"
@@ -46,6 +47,8 @@ txn_compile(struct txn *x, struct diags *ds)
 	x->published = clock_ns();
 	x->prepared = rc == 0;
 	if (rc < 0 && place != SLOT_NONE)
+		x->netns = table_place(x->next, place)->vpc;
+	if (rc < 0 && place != SLOT_NONE)
 		model_explain_place(t->model, place, -rc, &x->diag);
 	else if (rc < 0)
 		diag_set(&x->diag, -rc, "", 0, 0, "the engine cannot take it: %s", strerror(-rc));
@@ -85,6 +88,7 @@ txn_commit(struct txn *x)
 	uint64_t now = clock_ns();
 
 	t->changed_unix_ms = clock_unix_ms();
+	spaces_touch(t->spaces);
 	if (t->hold.held && x->parsed == 0) {
 		edit_commit(x->edit, false);
 		return;
@@ -622,10 +626,13 @@ txn_load(struct tree *t)
 	while (rc < 0) {
 		bool wait = rc == -EADDRINUSE && clock_ms() < patience;
 		struct diag why = x.diag;
+		uint32_t netns = x.netns;
 
 		diags_fini(&ds);
 		ds = (struct diags){0};
-		if (!wait) {
+		if (!wait && netns != 0) {
+			heal_exclude(t, netns, why.message);
+		} else if (!wait) {
 			report(t, &why);
 			n++;
 			if (!withhold(t, &why))
@@ -634,7 +641,7 @@ txn_load(struct tree *t)
 		txn_begin(t, &x, EDIT_BROKEN);
 		if (wait)
 			usleep(LOAD_PAUSE_MS * 1000);
-		else
+		else if (netns == 0)
 			edit_remove(x.edit, why.path, NULL);
 		rc = load_try(t, &x, &ds);
 	}

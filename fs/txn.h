@@ -6,6 +6,7 @@
 #include "errors.h"
 #include "hold.h"
 #include "node.h"
+#include "spaces.h"
 
 /* All that the control thread owns. */
 struct tree {
@@ -13,6 +14,7 @@ struct tree {
 	struct store_source source;
 	struct errors errors;
 	struct model *model;
+	struct spaces *spaces;
 	struct engine *engine;
 	struct slots slots;
 	struct inodes inodes;
@@ -20,7 +22,9 @@ struct tree {
 	struct list removals; /* struct removal, oldest first */
 	struct list dirs;     /* struct dir: the open ones */
 	struct list withheld; /* paths that the load left out because a socket could not be had */
-	uid_t uid;	      /* who asked for the change at hand: refusals are theirs */
+	bool moved;	      /* namespaces have, and what is served does not show it yet */
+	uint64_t heal_ms, sweep_ms;
+	uid_t uid; /* who asked for the change at hand: refusals are theirs */
 	struct apply {
 		uint64_t unix_ms, parse_us, compile_us, publish_us;
 	} last;
@@ -35,6 +39,8 @@ struct txn {
 	struct edit *edit;
 	struct table *next;
 	bool prepared;
+	uint32_t netns; /* after a failure: where the socket was that could not be had; 0: in our own, or none
+			   was */
 	struct diag diag;
 	uint64_t began, parsed, compiled, published;
 };

@@ -16,7 +16,17 @@ static const struct {
     {".table", VIEW_TABLE, true},
     {".metrics", VIEW_METRICS, true},
     {".hold", VIEW_HOLD, true},
+    {".hosts", VIEW_HOSTS, false},
 };
+
+static bool
+is_vpc(const char *dir)
+{
+	struct spot spot;
+
+	schema_spot(dir, true, &spot);
+	return spot.sort == SORT_OBJECT && spot.kind == KIND_VPC;
+}
 
 static bool
 is_there(struct tree *t, const char *dir, size_t i)
@@ -26,6 +36,8 @@ is_there(struct tree *t, const char *dir, size_t i)
 	if (dir[0] == '\0')
 		return views[i].view != VIEW_HOLD || t->hold.held;
 	if (views[i].root)
+		return false;
+	if (views[i].view == VIEW_HOSTS && !is_vpc(dir))
 		return false;
 	/* What was refused in a collection is told there as well. */
 	return model_has(t->model, dir) || (views[i].view == VIEW_ERRORS && txn_is_live(dir, S_IFDIR) &&
@@ -136,6 +148,9 @@ view_render(struct tree *t, enum view view, const char *path, uid_t uid, struct 
 		break;
 	case VIEW_HOLD:
 		hold_print(t, out);
+		break;
+	case VIEW_HOSTS:
+		model_print_hosts(t->model, dir, engine_table(t->engine), out);
 		break;
 	case VIEW_NONE:
 		break;

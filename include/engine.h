@@ -8,16 +8,20 @@ struct engine;
 
 /* Defaults in engine_config_default; ranges are checked where CONF is parsed. */
 struct engine_config {
-	unsigned workers;	      /* 0 = one per core allowed to us */
-	unsigned connections_max;     /* client connections a worker holds */
-	unsigned pool_max;	      /* idle connections kept per target and worker */
-	unsigned head_timeout_ms;     /* from the first byte of a request to the end of its head: 408 */
-	unsigned idle_timeout_ms;     /* a connection between requests, before a service is known */
-	unsigned connect_timeout_ms;  /* to a target: 503 after another was tried */
-	unsigned response_timeout_ms; /* from the request's last byte to the head of the answer: 504 */
-	unsigned pool_timeout_ms;     /* an idle connection to a target */
-	unsigned drain_timeout_ms;    /* engine_stop waits this long for requests in flight */
-	bool pin;		      /* worker i runs on the i-th allowed core alone */
+	unsigned workers;              /* 0 = one per core allowed to us */
+	unsigned connections_max;      /* client connections a worker holds */
+	unsigned pool_max;             /* idle connections kept per target and worker */
+	unsigned head_timeout_ms;      /* from the first byte of a request to the end of its head: 408 */
+	unsigned idle_timeout_ms;      /* a connection between requests, before a service is known */
+	unsigned connect_timeout_ms;   /* to a target: 503 after another was tried */
+	unsigned response_timeout_ms;  /* from the request's last byte to the head of the answer: 504 */
+	unsigned pool_timeout_ms;      /* an idle connection to a target */
+	unsigned drain_timeout_ms;     /* engine_stop waits this long for requests in flight */
+	bool pin;                      /* worker i runs on the i-th allowed core alone */
+	const char *suffix;            /* of generated names; borrowed until engine_stop */
+	unsigned name_ttl_s;           /* how long an answer of a resolver may be kept */
+	struct addr upstream;          /* other names are asked there; family 0: refused */
+	struct addr resolvers[2];      /* where the zones of a table are answered */
 };
 
 void engine_config_default(struct engine_config *c);
@@ -52,6 +56,11 @@ struct engine_stats {
 	uint64_t last_publish_us;
 };
 void engine_stats(const struct engine *e, struct engine_stats *s);
+/* The resolver of a namespace: 0 it answers, -ENOENT there is none, else why its sockets could not be had. */
+int engine_resolver(const struct engine *e, uint32_t vpc);
+/* Is there one whose sockets could not be had? engine_retry_resolvers tries again. */
+bool engine_resolvers_wait(const struct engine *e);
+void engine_retry_resolvers(struct engine *e);
 const char *engine_features(const struct engine *e); /* one line: what the kernel gave */
 /* Prometheus text of the engine's own counters (counters.h). */
 void engine_metrics(const struct engine *e, struct text *out);

@@ -135,9 +135,29 @@ struct place {
 	uint32_t vpc;	 /* namespace number; 0 = the daemon's own */
 	struct addr addr;
 	enum protocol protocol;
+	bool open;       /* a service that is alone here answers to any host */
 	uint32_t nusers; /* services offered here */
+	uint32_t sum;    /* of their indices, so that one alone is known at once: place_sole */
+	char *space;     /* what its namespace is called, for printing (free); NULL: the daemon's own */
 	uint32_t nscopes;
 	uint32_t *scopes; /* networks whose names are valid here, in a block of its own (free) */
+};
+
+/* A namespace in which a resolver answers: for the names of these networks. */
+struct zone {
+	uint32_t vpc;	 /* namespace number */
+	uint32_t nscopes;
+	uint32_t *scopes;
+};
+
+/* All of them: replaced as a whole, since few edits touch them. */
+#define ZONES_MAGIC 0x20e5f00du
+struct zones {
+	unsigned magic;
+	uint32_t refs;
+	struct arena arena; /* the rows and their scopes live in it */
+	uint32_t n;
+	struct zone *all; /* by namespace number, each once */
 };
 
 /* ------------------------------------------------------------------ reading (any thread) */
@@ -150,12 +170,20 @@ const struct service *table_service(const struct table *t, uint32_t index);
 const struct group *table_group(const struct table *t, uint32_t index);
 const struct place *table_place(const struct table *t, uint32_t index);
 uint32_t table_nplaces(const struct table *t); /* one more than the largest index */
+/* The service that has the place for itself, or NULL. */
+const struct service *table_sole(const struct table *t, const struct place *p);
 /* The service called `host` (no port, any case) in a scope: exact names first, then the longest
  * wildcard. NULL: no such name. Cost does not grow with the number of services. */
 const struct service *table_host(const struct table *t, uint32_t scope, struct str host);
 /* `host` exactly as a service gave it, `*.` and all; no wildcard is searched. */
 const struct service *table_host_exact(const struct table *t, uint32_t scope, struct str host);
 uint32_t table_nservices(const struct table *t); /* one more than the largest index */
+const struct zones *table_zones(const struct table *t); /* NULL: none */
+/* NULL: no resolver answers there. */
+const struct zone *table_zone(const struct table *t, uint32_t vpc);
+/* What a resolver tells of the names of one network in a namespace, as hosts(5): `ADDRESS NAME...`, by service
+ * name and address. A wildcard stands in a comment. */
+void table_print_hosts(const struct table *t, uint32_t vpc, uint32_t scope, struct text *out);
 /*
  * One line an effective route, in match order, stable: /.table, and the diff of a hold.
  *
@@ -165,7 +193,7 @@ uint32_t table_nservices(const struct table *t); /* one more than the largest in
  *
  * The first four words name the route: a line is the same route in two tables when they are equal. The
  * default action has priority and name `default`. Lines are sorted by network, service, port and priority.
- * A value with blanks, quotes or bytes that do not print stands in double quotes, escaped as in C.
+ * A place in a namespace of its own is ADDRESS@NETNS. A value with blanks, quotes or bytes that do not print stands in double quotes, escaped as in C.
  */
 void table_print(const struct table *t, struct text *out);
 /* The lines of one service alone. */
@@ -188,6 +216,8 @@ void build_group(struct build *b, uint32_t index, struct group *part);
 /* A place that services name in `places`; needed before build_seal, kept while it has users. */
 void build_place(struct build *b, struct place *part);
 void build_retire(struct build *b, uint32_t slot);
+/* Replaces all zones. Takes them; NULL: none. */
+void build_zones(struct build *b, struct zones *zones);
 /*
  * Checks what only the whole shows and freezes. -EEXIST: a host name is taken in a scope, then *clash
  * tells which (valid until the next call). On failure the build is unchanged and may be amended.
@@ -207,6 +237,8 @@ struct group *group_new(void);
 void group_put(struct group *g);
 struct place *place_new(void);
 void place_put(struct place *p);
+struct zones *zones_new(void);
+void zones_put(struct zones *z);
 
 void table_free(struct table *t); /* drops its references to parts */
 

@@ -11,13 +11,15 @@ rules() {
 	cat <<'RULES'
 fs/            ^engine/                              fs reaches the engine only through include/
 engine/        ^fs/                                  the engine knows tables, never files or models
-engine/base/   ^engine/(http|route|net|proxy)/       base knows nobody
+engine/base/   ^engine/(http|dns|route|net|proxy)/   base knows nobody
 engine/base/   ^include/(table|engine)\.h$           base knows nobody
-engine/http/   ^engine/(net|route|proxy)/            codecs do no I/O and take no decisions
+engine/dns/    ^engine/(http|net|route|proxy)/      codecs do no I/O and take no decisions
+engine/dns/    ^include/(table|engine)\.h$           codecs do no I/O and take no decisions
+engine/http/   ^engine/(dns|net|route|proxy)/        codecs do no I/O and take no decisions
 engine/http/   ^include/(table|engine)\.h$           codecs do no I/O and take no decisions
 engine/route/  ^engine/(net|proxy)/                  decisions see no socket
-engine/route/  ^engine/http/(h1|h2|chunk|scan)\.h$   decisions see messages, not codecs
-engine/net/    ^engine/(http|route|proxy)/           net knows no HTTP
+engine/route/  ^engine/(dns/|http/(h1|h2|chunk|scan)\.h$) decisions see messages, not codecs
+engine/net/    ^engine/(http|dns|route|proxy)/       net knows no HTTP
 engine/net/    ^include/(table|engine)\.h$           net knows no HTTP
 include/       ^(fs|engine)/                         the border depends on neither side
 RULES
@@ -29,6 +31,8 @@ owners() {
 liburing\.h|linux/io_uring\.h    ^engine/net/ring
 fuse[a-z0-9_]*\.h|fuse3/.*       ^fs/(main|ops|watch)\.[ch]$
 ini\.h                           ^fs/config\.c$
+libmnl/.*|linux/rtnetlink\.h     ^fs/routes\.c$
+cap-ng\.h                        ^fs/rights\.c$
 criterion/.*                     ^tests/
 OWNERS
 }
@@ -111,6 +115,9 @@ self_test() {
 	plant engine/base/str.c include/table.h || bad=1
 	plant engine/http/h1.c engine/net/conn.h || bad=1
 	plant engine/http/h1.c include/engine.h || bad=1
+	plant engine/dns/dns.c engine/net/sock.h || bad=1
+	plant engine/dns/dns.c include/table.h || bad=1
+	plant engine/route/names.c engine/dns/dns.h || bad=1
 	plant engine/route/match.c engine/proxy/worker.h || bad=1
 	plant engine/route/match.c engine/http/h1.h || bad=1
 	plant engine/net/conn.c engine/http/msg.h || bad=1
@@ -120,6 +127,8 @@ self_test() {
 	plant engine/proxy/relay.c fuse_lowlevel.h || bad=1
 	plant fs/model.c ini.h || bad=1
 	plant fs/model.c criterion/criterion.h || bad=1
+	plant fs/model.c libmnl/libmnl.h || bad=1
+	plant fs/main.c cap-ng.h || bad=1
 	sound fs/txn.c include/engine.h || bad=1
 	sound engine/route/match.c engine/http/msg.h || bad=1
 	sound engine/proxy/exchange.c engine/http/h1.h || bad=1

@@ -2,6 +2,7 @@
 #include "engine.h"
 
 #include "../net/sock.h"
+#include "resolver.h"
 #include "worker.h"
 #include <errno.h>
 #include <linux/futex.h>
@@ -22,6 +23,7 @@ struct engine {
 	struct slots *slots;
 	unsigned nworkers;
 	struct worker *workers;
+	struct resolver *resolver;
 	struct list tables; /* oldest first; the last is served */
 	struct table *served;
 	uint32_t *freed; /* slots of freed tables that still count something */
@@ -50,7 +52,11 @@ engine_config_default(struct engine_config *c)
 	    .response_timeout_ms = 60000,
 	    .pool_timeout_ms = 60000,
 	    .drain_timeout_ms = 10000,
+	    .suffix = "lattice.internal",
+	    .name_ttl_s = 60,
 	};
+	addr_parse(STR("169.254.169.253:53"), &c->resolvers[0]);
+	addr_parse(STR("[fd00:ec2::253]:53"), &c->resolvers[1]);
 }
 
 /* ------------------------------------------------------------------ what workers ask */
@@ -179,6 +185,8 @@ engine_start(struct engine **out, const struct engine_config *c, struct slots *s
 	}
 	describe(e);
 	rc = start_workers(e);
+	if (rc == 0)
+		rc = resolver_start(&e->resolver, &e->config);
 	if (rc != 0) {
 		engine_stop(e);
 		return rc;
@@ -212,8 +220,19 @@ reserve_slots(struct engine *e)
 	return 0;
 }
 
+/* Where there are thousands of places a socket for every worker at each would leave no descriptor for
+ * connections: a place then has one worker, and the places are spread over them. */
+static bool
+is_crowded(const struct table *next, unsigned nworkers)
+{
+	struct rlimit r;
+
+	return getrlimit(RLIMIT_NOFILE, &r) == 0 &&
+	       (uint64_t)table_nplaces(next) * nworkers > (uint64_t)r.rlim_cur / 4;
+}
+
 static int
-open_place(struct engine *e, const struct place *p)
+open_place(struct engine *e, const struct place *p, bool crowded)
 {
 	struct opening *o;
 	int rc = sock_probe(p->vpc, &p->addr);
@@ -226,6 +245,8 @@ open_place(struct engine *e, const struct place *p)
 	for (unsigned i = 0; i < e->nworkers; i++)
 		o->fds[i] = -1;
 	for (unsigned i = 0; i < e->nworkers; i++) {
+		if (crowded && i != p->index % e->nworkers)
+			continue;
 		rc = sock_listen(p->vpc, &p->addr);
 		if (rc < 0)
 			return rc;
@@ -234,10 +255,33 @@ open_place(struct engine *e, const struct place *p)
 	return 0;
 }
 
+static void
+free_openings(struct engine *e)
+{
+	for (uint32_t i = 0; i < e->nopenings; i++)
+		free(e->openings[i].fds);
+	free(e->openings);
+	e->openings = NULL;
+	e->nopenings = 0;
+}
+
+static void
+close_openings(struct engine *e)
+{
+	for (uint32_t i = 0; i < e->nopenings; i++) {
+		for (unsigned k = 0; k < e->nworkers; k++) {
+			if (e->openings[i].fds[k] >= 0)
+				close(e->openings[i].fds[k]);
+		}
+	}
+	free_openings(e);
+}
+
 int
 engine_prepare(struct engine *e, const struct table *next, uint32_t *place)
 {
 	uint32_t n = MAX(table_nplaces(next), table_nplaces(e->served));
+	bool crowded = is_crowded(next, e->nworkers);
 	int rc = reserve_slots(e);
 
 	assert(e->nopenings == 0);
@@ -251,35 +295,22 @@ engine_prepare(struct engine *e, const struct table *next, uint32_t *place)
 		e->places_changed = true;
 		if (p == NULL)
 			continue;
-		rc = open_place(e, p);
+		rc = open_place(e, p, crowded);
 		if (rc != 0)
 			*place = i;
 	}
-	if (rc != 0)
-		engine_unprepare(e);
+	if (rc == 0)
+		resolver_prepare(e->resolver, next);
+	else
+		close_openings(e);
 	return rc;
-}
-
-static void
-free_openings(struct engine *e)
-{
-	for (uint32_t i = 0; i < e->nopenings; i++)
-		free(e->openings[i].fds);
-	free(e->openings);
-	e->openings = NULL;
-	e->nopenings = 0;
 }
 
 void
 engine_unprepare(struct engine *e)
 {
-	for (uint32_t i = 0; i < e->nopenings; i++) {
-		for (unsigned k = 0; k < e->nworkers; k++) {
-			if (e->openings[i].fds[k] >= 0)
-				close(e->openings[i].fds[k]);
-		}
-	}
-	free_openings(e);
+	resolver_unprepare(e->resolver);
+	close_openings(e);
 }
 
 /* ------------------------------------------------------------------ publish and reclaim */
@@ -293,9 +324,11 @@ engine_publish(struct engine *e, struct table *next)
 
 	e->publication = (struct publication){next, e->nopenings, e->openings, e->places_changed};
 	atomic_store_explicit(&e->published, &e->publication, memory_order_release);
+	resolver_offer(e->resolver, next);
 	for (unsigned i = 0; i < e->nworkers; i++)
 		worker_wake(&e->workers[i]);
 	await(e, before, e->nworkers);
+	resolver_await(e->resolver);
 	free_openings(e);
 	e->places_changed = false;
 	r->table = next;
@@ -429,10 +462,37 @@ engine_stats(const struct engine *e, struct engine_stats *s)
 	list_each(it, &e->tables) s->tables++;
 }
 
+int
+engine_resolver(const struct engine *e, uint32_t vpc)
+{
+	return resolver_state(e->resolver, vpc);
+}
+
+bool
+engine_resolvers_wait(const struct engine *e)
+{
+	return resolver_waits(e->resolver);
+}
+
+void
+engine_retry_resolvers(struct engine *e)
+{
+	resolver_prepare(e->resolver, e->served);
+	resolver_offer(e->resolver, e->served);
+	resolver_await(e->resolver);
+}
+
 const char *
 engine_features(const struct engine *e)
 {
 	return e->feature_line;
+}
+
+static void
+print_counter(struct text *out, const char *name, const char *help, uint64_t value)
+{
+	text_printf(out, "# HELP latticefs_%s %s\n# TYPE latticefs_%s counter\nlatticefs_%s %llu\n", name,
+	    help, name, name, (unsigned long long)value);
 }
 
 void
@@ -446,12 +506,20 @@ engine_metrics(const struct engine *e, struct text *out)
 	    COUNTERS(X)
 #undef X
 	};
+	static const struct {
+		enum name_counter id;
+		const char *name, *help;
+	} names[] = {
+#define X(id, name, help) {NAME_COUNTER_##id, name, help},
+	    NAME_COUNTERS(X)
+#undef X
+	};
 	struct engine_stats s;
 
 	for (size_t i = 0; i < COUNT(rows); i++)
-		text_printf(out, "# HELP latticefs_%s %s\n# TYPE latticefs_%s counter\nlatticefs_%s %llu\n",
-		    rows[i].name, rows[i].help, rows[i].name, rows[i].name,
-		    (unsigned long long)counter(e, rows[i].id));
+		print_counter(out, rows[i].name, rows[i].help, counter(e, rows[i].id));
+	for (size_t i = 0; i < COUNT(names); i++)
+		print_counter(out, names[i].name, names[i].help, resolver_count(e->resolver, names[i].id));
 	engine_stats(e, &s);
 	text_printf(out,
 	    "# HELP latticefs_connections Client connections open now\n# TYPE latticefs_connections gauge\n"
@@ -489,6 +557,8 @@ engine_stop(struct engine *e)
 		for (uint32_t k = 0; k < SLOT_CHUNKS_MAX; k++)
 			free(e->workers[i].slots[k]);
 	}
+	if (e->resolver != NULL)
+		resolver_stop(e->resolver);
 	free_tables(e);
 	free(e->workers);
 	free(e->freed);

@@ -174,7 +174,12 @@ find_route(struct client *c, const struct table *t, struct route *r)
 		r->rule = match_rule(r->listener, m);
 		return true;
 	}
-	return false;
+	/* On an address that is one service's own any other host is that service as well. */
+	r->service = p->open ? table_sole(t, p) : NULL;
+	if (r->service == NULL || (r->listener = find_listener(r->service, p)) == NULL)
+		return false;
+	r->rule = match_rule(r->listener, m);
+	return true;
 }
 
 /* 32 hexadecimal digits and four hyphens, as Lattice's look. */

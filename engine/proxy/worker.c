@@ -113,9 +113,12 @@ on_tick(struct timer *t)
 static void
 open_listener(struct worker *w, const struct opening *o)
 {
-	struct listen *l = calloc(1, sizeof(*l));
+	struct listen *l;
 	int fd = o->fds[w->index];
 
+	if (fd < 0)
+		return;
+	l = calloc(1, sizeof(*l));
 	assert(l != NULL);
 	l->place = o->place;
 	l->serial = o->serial;

@@ -24,7 +24,7 @@ struct table_ref {
 /* What the control thread hands to the workers; valid until every worker has adopted it. */
 struct opening {
 	uint32_t place, serial;
-	int *fds; /* one a worker; taken by it */
+	int *fds; /* one a worker, taken by it; -1: none for it */
 };
 
 struct publication {

@@ -74,6 +74,7 @@ place_put(struct place *p)
 	if (--p->refs > 0)
 		return;
 	free(p->scopes);
+	free(p->space);
 	p->magic = 0;
 	free(p);
 }
@@ -106,6 +107,7 @@ struct table {
 	uint64_t generation;
 	struct vec services, groups, places;
 	struct hosts hosts;
+	struct zones *zones;
 	uint32_t nservices, nplaces; /* one more than the largest index */
 	uint32_t *retired;
 	uint32_t nretired;
@@ -139,6 +141,12 @@ table_place(const struct table *t, uint32_t index)
 	return vec_at(&t->places, index);
 }
 
+const struct service *
+table_sole(const struct table *t, const struct place *p)
+{
+	return p->nusers == 1 ? table_service(t, p->sum) : NULL;
+}
+
 uint32_t
 table_nplaces(const struct table *t)
 {
@@ -151,6 +159,13 @@ table_nservices(const struct table *t)
 {
 	CHECK(t, TABLE_MAGIC);
 	return t->nservices;
+}
+
+const struct zones *
+table_zones(const struct table *t)
+{
+	CHECK(t, TABLE_MAGIC);
+	return t->zones;
 }
 
 const uint32_t *
@@ -203,6 +218,7 @@ table_free(struct table *t)
 	vec_drop(&t->groups);
 	vec_drop(&t->places);
 	vec_drop(&t->hosts.buckets);
+	zones_put(t->zones);
 	free(t->retired);
 	t->magic = 0;
 	free(t);
@@ -214,6 +230,7 @@ table_free(struct table *t)
 struct place_use {
 	uint32_t place;
 	int32_t delta;
+	uint32_t service;
 };
 
 #define BUILD_MAGIC 0xb001d000u
@@ -257,14 +274,17 @@ build_new(const struct table *base)
 	t->hosts.buckets = vec_share(&base->hosts.buckets);
 	t->nservices = base->nservices;
 	t->nplaces = base->nplaces;
+	t->zones = base->zones;
+	if (t->zones != NULL)
+		t->zones->refs++;
 	return b;
 }
 
 static void
-use_add(struct build *b, uint32_t place, int32_t delta)
+use_add(struct build *b, uint32_t place, int32_t delta, uint32_t service)
 {
 	b->uses = room(b->uses, b->nuses, &b->uses_size, sizeof(*b->uses));
-	b->uses[b->nuses++] = (struct place_use){place, delta};
+	b->uses[b->nuses++] = (struct place_use){place, delta, service};
 }
 
 void
@@ -276,7 +296,7 @@ build_service(struct build *b, uint32_t index, struct service *part)
 	old = vec_at(&b->t->services, index);
 	if (old != NULL) {
 		for (uint32_t i = 0; i < old->nplaces; i++)
-			use_add(b, old->places[i], -1);
+			use_add(b, old->places[i], -1, index);
 		for (uint32_t i = 0; old->named && i < old->nhosts; i++)
 			hosts_del(&b->t->hosts, &old->hosts[i], old);
 	}
@@ -284,7 +304,7 @@ build_service(struct build *b, uint32_t index, struct service *part)
 		CHECK(part, SERVICE_MAGIC);
 		assert(!part->named && part->index == index);
 		for (uint32_t i = 0; i < part->nplaces; i++)
-			use_add(b, part->places[i], 1);
+			use_add(b, part->places[i], 1, index);
 		b->pending = room(b->pending, b->npending, &b->pending_size, sizeof(*b->pending));
 		b->pending[b->npending++] = index;
 		b->t->nservices = MAX(b->t->nservices, index + 1);
@@ -312,7 +332,8 @@ build_place(struct build *b, struct place *part)
 	CHECK(part, PLACE_MAGIC);
 	old = vec_at(&b->t->places, part->index);
 	part->nusers = old == NULL ? 0 : old->nusers;
-	use_add(b, part->index, 0);
+	part->sum = old == NULL ? 0 : old->sum;
+	use_add(b, part->index, 0, 0);
 	b->t->nplaces = MAX(b->t->nplaces, part->index + 1);
 	vec_set(&b->t->places, part->index, part);
 }
@@ -324,6 +345,16 @@ build_retire(struct build *b, uint32_t slot)
 	assert(slot != SLOT_NONE);
 	b->t->retired = room(b->t->retired, b->t->nretired, &b->retired_size, sizeof(*b->t->retired));
 	b->t->retired[b->t->nretired++] = slot;
+}
+
+void
+build_zones(struct build *b, struct zones *zones)
+{
+	CHECK(b, BUILD_MAGIC);
+	for (uint32_t i = 1; zones != NULL && i < zones->n; i++)
+		assert(zones->all[i - 1].vpc < zones->all[i].vpc);
+	zones_put(b->t->zones);
+	b->t->zones = zones;
 }
 
 /* ------------------------------------------------------------------ sealing */
@@ -410,6 +441,7 @@ place_own(struct vec *places, uint32_t index)
 	own->scopes = xcalloc(MAX(p->nscopes, 1), sizeof(*p->scopes));
 	if (p->nscopes > 0)
 		memcpy(own->scopes, p->scopes, p->nscopes * sizeof(*p->scopes));
+	own->space = p->space == NULL ? NULL : xstrdup(p->space);
 	place_put(p);
 	*cell = own;
 	return own;
@@ -427,16 +459,23 @@ places_count(struct build *b)
 		uint32_t index = b->uses[i].place;
 		const struct place *p = vec_at(&t->places, index);
 		int64_t delta = 0, users;
+		struct place *mine;
+		uint32_t sum = 0;
 
-		for (next = i; next < b->nuses && b->uses[next].place == index; next++)
+		for (next = i; next < b->nuses && b->uses[next].place == index; next++) {
 			delta += b->uses[next].delta;
+			sum += (uint32_t)b->uses[next].delta * b->uses[next].service;
+		}
 		assert(p != NULL);
 		users = (int64_t)p->nusers + delta;
 		assert(users >= 0 && users <= UINT32_MAX);
-		if (users == 0)
+		if (users == 0) {
 			vec_set(&t->places, index, NULL);
-		else if (delta != 0)
-			place_own(&t->places, index)->nusers = (uint32_t)users;
+		} else if (delta != 0 || sum != 0) {
+			mine = place_own(&t->places, index);
+			mine->nusers = (uint32_t)users;
+			mine->sum += sum;
+		}
 	}
 }
 
@@ -579,6 +618,8 @@ print_where(struct text *out, const struct table *t, const struct service *s, co
 			continue;
 		addr_print(&p->addr, addr);
 		text_printf(out, "%s%s", before, addr);
+		if (p->space != NULL)
+			text_printf(out, "@%s", p->space);
 		before = ",";
 	}
 	if (*before == ' ')

@@ -487,8 +487,8 @@ class Wire:
 class Client(Wire):
     """A raw HTTP/1 client."""
 
-    def __init__(self, port, seconds=10, host="127.0.0.1"):
-        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    def __init__(self, port, seconds=10, host="127.0.0.1", sock=None):
+        sock = sock or socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         sock.settimeout(seconds * SLOW)
         sock.connect((host, port))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -538,7 +538,7 @@ class Target:
     script(target, wire), if any, is the whole life of a connection.
     """
 
-    def __init__(self, name, handler=None, script=None, backlog=256):
+    def __init__(self, name, handler=None, script=None, backlog=256, sock=None):
         self.name = name
         self.handler = handler or Target.plain
         self.script = script or Target.loop
@@ -546,7 +546,8 @@ class Target:
         self.connections = 0
         self.open = set()
         self.lock = threading.Lock()
-        self.sock = socket.create_server(("127.0.0.1", 0), backlog=backlog)
+        self.peers = []
+        self.sock = sock or socket.create_server(("127.0.0.1", 0), backlog=backlog)
         self.port = self.sock.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -558,6 +559,7 @@ class Target:
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:
+                self.peers.append(sock.getpeername()[0])
                 self.connections += 1
                 self.open.add(sock)
             threading.Thread(target=self.serve, args=(sock,), daemon=True).start()

@@ -164,15 +164,22 @@ struct world {
 };
 
 static inline void
-world_init(struct world *w)
+world_init_in(struct world *w, struct netns_source *netns)
 {
-	static const struct model_config config = {.suffix = "lattice.internal",
+	const struct model_config config = {.suffix = "lattice.internal",
 	    .account = "123456789012",
 	    .region = "eu-north-1",
-	    .mountpoint = "/lattice"};
+	    .mountpoint = "/lattice",
+	    .netns = netns};
 
 	*w = (struct world){0};
 	w->model = model_new(&config, &w->slots);
+}
+
+static inline void
+world_init(struct world *w)
+{
+	world_init_in(w, NULL);
 }
 
 static inline void

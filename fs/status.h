@@ -9,8 +9,10 @@
 struct status_context {
 	const struct model *model;
 	const struct engine *engine; /* NULL: counters are 0 */
-	/* Calls each(name, is_dir) for the stored entries of a directory, so that ignored files can be named. */
-	int (*list)(void *ctx, const char *path, void (*each)(void *, const char *name, bool is_dir), void *arg);
+	/* Calls each(name, is_dir) for the stored entries of a directory, so that ignored files can be named.
+	 */
+	int (*list)(
+	    void *ctx, const char *path, void (*each)(void *, const char *name, bool is_dir), void *arg);
 	void *ctx;
 };
 

@@ -36,14 +36,14 @@ enum counter {
 };
 
 /* Of the resolvers. */
-#define NAME_COUNTERS(X)                                                                                      \
-	X(QUERIES, "name_queries_total", "Questions that the resolvers of the VPCs got")                      \
-	X(NXDOMAIN, "name_nxdomain_total", "Questions for a name below the suffix that no service has")       \
-	X(REFUSED, "name_refused_total", "Questions for what is not ours, with no upstream to ask")           \
-	X(MALFORMED, "name_malformed_total", "Questions dropped or answered FORMERR")                         \
-	X(CUT, "name_truncated_total", "Answers that did not fit a datagram (TC)")                            \
-	X(FORWARDED, "name_forwards_total", "Questions passed to the upstream")                               \
-	X(FORWARD_FAILED, "name_forward_errors_total", "Questions the upstream did not answer (SERVFAIL)")    \
+#define NAME_COUNTERS(X)                                                                                   \
+	X(QUERIES, "name_queries_total", "Questions that the resolvers of the VPCs got")                   \
+	X(NXDOMAIN, "name_nxdomain_total", "Questions for a name below the suffix that no service has")    \
+	X(REFUSED, "name_refused_total", "Questions for what is not ours, with no upstream to ask")        \
+	X(MALFORMED, "name_malformed_total", "Questions dropped or answered FORMERR")                      \
+	X(CUT, "name_truncated_total", "Answers that did not fit a datagram (TC)")                         \
+	X(FORWARDED, "name_forwards_total", "Questions passed to the upstream")                            \
+	X(FORWARD_FAILED, "name_forward_errors_total", "Questions the upstream did not answer (SERVFAIL)") \
 	X(DIALOGS, "name_connections_total", "TCP connections to the resolvers")
 
 enum name_counter {

@@ -8,20 +8,20 @@ struct engine;
 
 /* Defaults in engine_config_default; ranges are checked where CONF is parsed. */
 struct engine_config {
-	unsigned workers;              /* 0 = one per core allowed to us */
-	unsigned connections_max;      /* client connections a worker holds */
-	unsigned pool_max;             /* idle connections kept per target and worker */
-	unsigned head_timeout_ms;      /* from the first byte of a request to the end of its head: 408 */
-	unsigned idle_timeout_ms;      /* a connection between requests, before a service is known */
-	unsigned connect_timeout_ms;   /* to a target: 503 after another was tried */
-	unsigned response_timeout_ms;  /* from the request's last byte to the head of the answer: 504 */
-	unsigned pool_timeout_ms;      /* an idle connection to a target */
-	unsigned drain_timeout_ms;     /* engine_stop waits this long for requests in flight */
-	bool pin;                      /* worker i runs on the i-th allowed core alone */
-	const char *suffix;            /* of generated names; borrowed until engine_stop */
-	unsigned name_ttl_s;           /* how long an answer of a resolver may be kept */
-	struct addr upstream;          /* other names are asked there; family 0: refused */
-	struct addr resolvers[2];      /* where the zones of a table are answered */
+	unsigned workers;	      /* 0 = one per core allowed to us */
+	unsigned connections_max;     /* client connections a worker holds */
+	unsigned pool_max;	      /* idle connections kept per target and worker */
+	unsigned head_timeout_ms;     /* from the first byte of a request to the end of its head: 408 */
+	unsigned idle_timeout_ms;     /* a connection between requests, before a service is known */
+	unsigned connect_timeout_ms;  /* to a target: 503 after another was tried */
+	unsigned response_timeout_ms; /* from the request's last byte to the head of the answer: 504 */
+	unsigned pool_timeout_ms;     /* an idle connection to a target */
+	unsigned drain_timeout_ms;    /* engine_stop waits this long for requests in flight */
+	bool pin;		      /* worker i runs on the i-th allowed core alone */
+	const char *suffix;	      /* of generated names; borrowed until engine_stop */
+	unsigned name_ttl_s;	      /* how long an answer of a resolver may be kept */
+	struct addr upstream;	      /* other names are asked there; family 0: refused */
+	struct addr resolvers[2];     /* where the zones of a table are answered */
 };
 
 void engine_config_default(struct engine_config *c);

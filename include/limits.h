@@ -27,21 +27,21 @@
 /* Contract 2.8: attribute files; policies as in Lattice. */
 #define ATTRIBUTE_BYTES_MAX (64u * 1024)
 #define POLICY_BYTES_MAX (10u * 1024)
-#define ERRORS_KEPT 32u          /* refusals a directory remembers */
-#define SETTLE_MS 50u            /* contract 2.4: a removal waits this long for its file to be back */
-#define NETNS_PATH_MAX 1024u     /* a path of a namespace, with room for /run/netns/ before it */
-#define NAME_BYTES_MAX 255u      /* the kernel does not check it for FUSE */
+#define ERRORS_KEPT 32u	     /* refusals a directory remembers */
+#define SETTLE_MS 50u	     /* contract 2.4: a removal waits this long for its file to be back */
+#define NETNS_PATH_MAX 1024u /* a path of a namespace, with room for /run/netns/ before it */
+#define NAME_BYTES_MAX 255u  /* the kernel does not check it for FUSE */
 
 /* Names (engine/proxy/resolver.h). */
-#define NAME_ADDRESSES_MAX 64u	  /* of one family in an answer: all of it stays far below 4 KiB */
-#define NAME_QUERY_MAX 4096u	  /* a name is 255 bytes at most; the rest is room for options */
+#define NAME_ADDRESSES_MAX 64u /* of one family in an answer: all of it stays far below 4 KiB */
+#define NAME_QUERY_MAX 4096u   /* a name is 255 bytes at most; the rest is room for options */
 #define NAME_ANSWER_MAX 4096u
-#define NAME_DIALOGS_MAX 64u	  /* TCP connections in one VPC; the longest idle one makes room */
-#define NAME_DIALOGS_TOTAL 1024u  /* and in all of them; then a new one is closed */
-#define NAME_IDLE_MS 10000u	  /* a TCP connection without a query */
-#define NAME_ASKS_MAX 128u	  /* questions of one VPC that wait for the upstream */
-#define NAME_ASK_MS 4000u	  /* before the 5 s after which resolv.conf(5) asks again */
-#define NAME_NEGATIVE_TTL 5u	  /* seconds, and never more than the names' own: a new service is soon seen */
+#define NAME_DIALOGS_MAX 64u	 /* TCP connections in one VPC; the longest idle one makes room */
+#define NAME_DIALOGS_TOTAL 1024u /* and in all of them; then a new one is closed */
+#define NAME_IDLE_MS 10000u	 /* a TCP connection without a query */
+#define NAME_ASKS_MAX 128u	 /* questions of one VPC that wait for the upstream */
+#define NAME_ASK_MS 4000u	 /* before the 5 s after which resolv.conf(5) asks again */
+#define NAME_NEGATIVE_TTL 5u	 /* seconds, and never more than the names' own: a new service is soon seen */
 
 #define WORKERS_MAX 256u
 /* A counter slot per rule, target, ... in every worker: chunks keep their address when more come. */

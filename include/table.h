@@ -135,17 +135,17 @@ struct place {
 	uint32_t vpc;	 /* namespace number; 0 = the daemon's own */
 	struct addr addr;
 	enum protocol protocol;
-	bool open;       /* a service that is alone here answers to any host */
+	bool open;	 /* a service that is alone here answers to any host */
 	uint32_t nusers; /* services offered here */
-	uint32_t sum;    /* of their indices, so that one alone is known at once: place_sole */
-	char *space;     /* what its namespace is called, for printing (free); NULL: the daemon's own */
+	uint32_t sum;	 /* of their indices, so that one alone is known at once: place_sole */
+	char *space;	 /* what its namespace is called, for printing (free); NULL: the daemon's own */
 	uint32_t nscopes;
 	uint32_t *scopes; /* networks whose names are valid here, in a block of its own (free) */
 };
 
 /* A namespace in which a resolver answers: for the names of these networks. */
 struct zone {
-	uint32_t vpc;	 /* namespace number */
+	uint32_t vpc; /* namespace number */
 	uint32_t nscopes;
 	uint32_t *scopes;
 };
@@ -177,12 +177,12 @@ const struct service *table_sole(const struct table *t, const struct place *p);
 const struct service *table_host(const struct table *t, uint32_t scope, struct str host);
 /* `host` exactly as a service gave it, `*.` and all; no wildcard is searched. */
 const struct service *table_host_exact(const struct table *t, uint32_t scope, struct str host);
-uint32_t table_nservices(const struct table *t); /* one more than the largest index */
+uint32_t table_nservices(const struct table *t);	/* one more than the largest index */
 const struct zones *table_zones(const struct table *t); /* NULL: none */
 /* NULL: no resolver answers there. */
 const struct zone *table_zone(const struct table *t, uint32_t vpc);
-/* What a resolver tells of the names of one network in a namespace, as hosts(5): `ADDRESS NAME...`, by service
- * name and address. A wildcard stands in a comment. */
+/* What a resolver tells of the names of one network in a namespace, as hosts(5): `ADDRESS NAME...`, by
+ * service name and address. A wildcard stands in a comment. */
 void table_print_hosts(const struct table *t, uint32_t vpc, uint32_t scope, struct text *out);
 /*
  * One line an effective route, in match order, stable: /.table, and the diff of a hold.
@@ -193,7 +193,8 @@ void table_print_hosts(const struct table *t, uint32_t vpc, uint32_t scope, stru
  *
  * The first four words name the route: a line is the same route in two tables when they are equal. The
  * default action has priority and name `default`. Lines are sorted by network, service, port and priority.
- * A place in a namespace of its own is ADDRESS@NETNS. A value with blanks, quotes or bytes that do not print stands in double quotes, escaped as in C.
+ * A place in a namespace of its own is ADDRESS@NETNS. A value with blanks, quotes or bytes that do not print
+ * stands in double quotes, escaped as in C.
  */
 void table_print(const struct table *t, struct text *out);
 /* The lines of one service alone. */

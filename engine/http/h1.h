@@ -10,11 +10,10 @@
  * Strict: what two parsers could read differently is refused (400), see the table in h1.c.
  * Up to one empty line (CRLF) before a request is skipped and counted in the length (RFC 9112 2.2).
  */
-int h1_parse_request(struct msg *m, const char *p, size_t n, size_t *scanned,
-    const struct fault **fault);
+int h1_parse_request(struct msg *m, const char *p, size_t n, size_t *scanned, const struct fault **fault);
 /* request_method: of the request it answers: HEAD has no body (RFC 9112 6.3). Faults give 502. */
-int h1_parse_response(struct msg *m, const char *p, size_t n, size_t *scanned,
-    enum method request_method, const struct fault **fault);
+int h1_parse_response(struct msg *m, const char *p, size_t n, size_t *scanned, enum method request_method,
+    const struct fault **fault);
 /* The section behind the last chunk up to and with its empty line; fields that must not be
  * trailers (framing, routing; RFC 9110 6.5.1) are marked drop. */
 int h1_parse_trailers(struct msg *m, const char *p, size_t n, const struct fault **fault);
@@ -25,7 +24,7 @@ struct h1_forward {
 	struct str proto;      /* http or https */
 	struct str port;       /* listener's, decimal */
 	struct str request_id; /* used when the client sent none */
-	bool chunked;          /* the body goes out chunked */
+	bool chunked;	       /* the body goes out chunked */
 };
 /* Room that printing can need beyond the parsed head's own length. */
 #define H1_GROWTH_MAX 384u
@@ -34,9 +33,9 @@ size_t h1_print_request(char *out, const struct msg *m, const struct h1_forward 
 
 struct h1_reply {
 	struct str request_id; /* added unless the answer has one; len 0 = not */
-	bool close;            /* Connection: close */
+	bool close;	       /* Connection: close */
 	bool keep_alive;       /* say `Connection: keep-alive` (to an HTTP/1.0 client that asked) */
-	bool chunked;          /* the body goes out chunked */
+	bool chunked;	       /* the body goes out chunked */
 };
 size_t h1_print_response(char *out, const struct msg *m, const struct h1_reply *r);
 /* An answer of our own, with a short text/plain body unless head_only. Returns the length; room >= 512. */

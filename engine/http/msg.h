@@ -24,12 +24,12 @@ enum field_id {
 	FIELD_X_FORWARDED_FOR,
 	FIELD_X_FORWARDED_PROTO,
 	FIELD_X_FORWARDED_PORT,
-	FIELD_REQUEST_ID,     /* x-amzn-requestid */
-	FIELD_LATTICE,        /* x-amzn-lattice-*: ours to set, stripped from clients (reference 4.3) */
+	FIELD_REQUEST_ID, /* x-amzn-requestid */
+	FIELD_LATTICE,	  /* x-amzn-lattice-*: ours to set, stripped from clients (reference 4.3) */
 };
 
 struct field {
-	struct str name; /* as sent */
+	struct str name;  /* as sent */
 	struct str value; /* without blanks around */
 	uint8_t id;
 	bool drop; /* hop by hop, or named in Connection: not forwarded */
@@ -37,24 +37,34 @@ struct field {
 
 enum body { BODY_NONE, BODY_LENGTH, BODY_CHUNKED, BODY_EOF };
 
-enum method { METHOD_OTHER, METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_PUT, METHOD_DELETE,
-	METHOD_OPTIONS, METHOD_PATCH, METHOD_TRACE, METHOD_CONNECT };
+enum method {
+	METHOD_OTHER,
+	METHOD_GET,
+	METHOD_HEAD,
+	METHOD_POST,
+	METHOD_PUT,
+	METHOD_DELETE,
+	METHOD_OPTIONS,
+	METHOD_PATCH,
+	METHOD_TRACE,
+	METHOD_CONNECT
+};
 
 struct msg {
 	/* request */
 	struct str method, target; /* target in origin form, or `*` */
-	struct str path;           /* of the target, without the query */
-	struct str host;           /* name or address without the port; from Host or an absolute target */
-	struct str authority;      /* Host as it will be forwarded, with its port */
+	struct str path;	   /* of the target, without the query */
+	struct str host;	   /* name or address without the port; from Host or an absolute target */
+	struct str authority;	   /* Host as it will be forwarded, with its port */
 	enum method method_id;
 	bool expect_continue;
 	/* answer */
 	uint16_t status;
 	struct str reason;
 	/* both */
-	uint8_t minor; /* HTTP/1.minor */
+	uint8_t minor;	 /* HTTP/1.minor */
 	bool keep_alive; /* what the peer allows after this message */
-	bool upgrade;    /* Connection: upgrade with an Upgrade that we tunnel (not h2c) */
+	bool upgrade;	 /* Connection: upgrade with an Upgrade that we tunnel (not h2c) */
 	enum body body;
 	uint64_t length; /* BODY_LENGTH */
 	uint32_t nfields;

@@ -9,7 +9,8 @@
 
 enum {
 	SCAN_TOKEN = 1, /* RFC 9110 5.6.2 */
-	SCAN_PATH = 2,	/* what a target may hold before its query (or a fragment: nobody should send one, some do) */
+	SCAN_PATH =
+	    2, /* what a target may hold before its query (or a fragment: nobody should send one, some do) */
 	SCAN_QUERY = 4, /* and from there on */
 	SCAN_HOST = 8,	/* unreserved and sub-delims of RFC 3986 */
 	SCAN_HEX = 16,

@@ -8,7 +8,7 @@
 /* A worker's own words for a counter slot. Single writer; others read `requests` relaxed. */
 struct slot {
 	uint64_t requests;
-	uint32_t turn;    /* position in an action's cycle or a group's round robin */
+	uint32_t turn;	  /* position in an action's cycle or a group's round robin */
 	uint32_t edition; /* of the action that turn counts for */
 	uint32_t inflight;
 	uint32_t nidle;

@@ -66,3 +66,12 @@ def deep(store, port, backend, rules):
     listener = service(store, "bench", port, "backend")
     for r in range(rules):
         rule(listener, f"r{r}", r + 1, f"path-prefix = /r{r}/", "forward = backend")
+
+
+def across(store, spaces):
+    """The store of `bench`, its clients in one namespace and its target in the other."""
+    clients, targets = spaces
+    put(make(store, "vpcs/host"), "netns", text=clients + "\n")
+    put(os.path.join(store, "vpcs/host"), "listen", text="127.0.0.1\n")
+    put(make(store, "vpcs/targets"), "netns", text=targets + "\n")
+    put(os.path.join(store, "target-groups/backend"), "vpc", text="targets\n")

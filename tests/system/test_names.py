@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 
-from harness import SLOW, Closed, Failed, check, equal, match, refused, until
+from harness import SLOW, Closed, Failed, check, equal, free_port, match, refused, until
 from test_networks import Spaces, ask_in, group_in, inside, pair, target_in, vpc
 
 FOUR, SIX = "169.254.169.253", "fd00:ec2::253"
@@ -433,9 +433,9 @@ class Upstream:
     """A server in our own namespace that answers 192.0.2.1, cuts big.test over UDP, and is silent for slow.test."""
 
     def __init__(self):
+        self.port = free_port()  # below the kernel's own range: free for TCP and UDP alike
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", 0))
-        self.port = self.udp.getsockname()[1]
+        self.udp.bind(("127.0.0.1", self.port))
         self.tcp = socket.create_server(("127.0.0.1", self.port))
         self.seen, self.open = [], []
         for function in (self.datagrams, self.streams):

@@ -5,6 +5,7 @@
 #include "heal.h"
 #include "log.h"
 #include "ops.h"
+#include "preload.h"
 #include "rights.h"
 #include "watch.h"
 
@@ -222,6 +223,7 @@ check_store(struct program *p)
 	struct diags ds = {0};
 	struct text out = {0};
 	struct diag d = {0};
+	struct preload *ahead;
 	struct edit *e;
 	const char *why;
 	int rc = store_open(&t->store, p->options.store, true, false, &why);
@@ -231,7 +233,9 @@ check_store(struct program *p)
 	store_source_init(&t->source, &t->store);
 	t->model = make_model(p, NULL);
 	e = edit_new(t->model, EDIT_BROKEN);
-	edit_sync(e, "", &t->source.source, "", &d);
+	ahead = preload_new(&t->store, &t->source.source, 0);
+	edit_sync(e, "", preload_source(ahead), "", &d);
+	preload_free(ahead);
 	edit_try(e, NULL, &next, &ds);
 	for (size_t i = 0; i < ds.n; i++)
 		diag_print(&ds.all[i], &out);

@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "limits.h"
 #include "log.h"
+#include "preload.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -608,6 +609,21 @@ load_try(struct tree *t, struct txn *x, struct diags *ds)
 	return rc;
 }
 
+static void
+load_tree(struct tree *t, struct txn *x)
+{
+	struct preload *ahead;
+
+	/* Held: what was served then is read, which the store alone does not tell. */
+	if (t->hold.held) {
+		edit_sync(x->edit, "", hold_source(t), "", &x->diag);
+		return;
+	}
+	ahead = preload_new(&t->store, hold_source(t), 0);
+	edit_sync(x->edit, "", preload_source(ahead), "", &x->diag);
+	preload_free(ahead);
+}
+
 size_t
 txn_load(struct tree *t)
 {
@@ -619,7 +635,7 @@ txn_load(struct tree *t)
 
 	t->uid = 0;
 	txn_begin(t, &x, EDIT_BROKEN);
-	edit_sync(x.edit, "", hold_source(t), "", &x.diag);
+	load_tree(t, &x);
 	rc = load_try(t, &x, &ds);
 	for (n = 0; n < ds.n; n++)
 		report(t, &ds.all[n]);

@@ -89,6 +89,7 @@ class Proxy:
     """A running proxy. Subclasses say how its configuration is written and what its version is."""
 
     name = ""
+    cpus = PROXY_CPU
 
     def __init__(self, directory, backend, port=None):
         self.dir = os.path.join(directory, f"{self.name}-{free_port()}")
@@ -99,7 +100,7 @@ class Proxy:
         self.process = None
 
     def spawn(self, argv):
-        self.process = subprocess.Popen(pinned(PROXY_CPU, argv), stdin=subprocess.DEVNULL, stdout=self.log,
+        self.process = subprocess.Popen(pinned(self.cpus, argv), stdin=subprocess.DEVNULL, stdout=self.log,
                                         stderr=self.log, preexec_fn=_raise_files)
 
     def write(self, name, text):

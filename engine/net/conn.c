@@ -217,12 +217,6 @@ conn_deadline(struct conn *c, uint64_t in_ms)
 	timer_set(&c->net->wheel, &c->timer, c->net->now_ms + in_ms);
 }
 
-void
-conn_no_deadline(struct conn *c)
-{
-	timer_stop(&c->net->wheel, &c->timer);
-}
-
 bool
 conn_progress(struct conn *c)
 {

@@ -62,7 +62,6 @@ void conn_reset(struct conn *c);    /* closing it will send RST */
 void conn_close(struct conn *c);
 void conn_close_now(struct conn *c); /* its descriptor is free when this returns */
 void conn_deadline(struct conn *c, uint64_t in_ms);
-void conn_no_deadline(struct conn *c);
 /* Has the peer taken any bytes since the last call? A stalled send is told from a slow one by this. */
 bool conn_progress(struct conn *c);
 /* Arms the receives that had found no buffer, as far as there are buffers now; once a turn. */

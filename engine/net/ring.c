@@ -74,7 +74,7 @@ ring_probe(struct ring_features *f, const char **why)
 		return rc;
 	}
 	/* Multishot accept is of the same release (5.19) as buffer rings; there is no probe of its own. */
-	f->recv_buffers = f->accept_multishot = probe_buffers(&uring);
+	f->recv_buffers = probe_buffers(&uring);
 	io_uring_queue_exit(&uring);
 	if (!f->recv_buffers) {
 		*why = "io_uring of this kernel has no provided-buffer rings: Linux 6.1 or later is needed";

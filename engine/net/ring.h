@@ -24,7 +24,6 @@ struct ring;
 struct ring_features {
 	bool single_issuer, defer_taskrun, coop_taskrun;
 	bool recv_buffers; /* provided-buffer rings */
-	bool accept_multishot;
 };
 
 /* What this kernel gives; -errno when io_uring or something that cannot be done without is missing,

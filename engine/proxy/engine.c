@@ -348,7 +348,7 @@ static bool
 slot_in_use(const struct engine *e, uint32_t slot)
 {
 	for (unsigned i = 0; i < e->nworkers; i++) {
-		const struct slot *s = &e->workers[i].slots[slot / SLOT_CHUNK][slot % SLOT_CHUNK];
+		const struct slot *s = worker_slot(&e->workers[i], slot);
 
 		if (__atomic_load_n(&s->inflight, __ATOMIC_ACQUIRE) != 0)
 			return true;
@@ -370,8 +370,7 @@ recycle(struct engine *e)
 			continue;
 		}
 		for (unsigned k = 0; k < e->nworkers; k++)
-			memset(&e->workers[k].slots[slot / SLOT_CHUNK][slot % SLOT_CHUNK], 0,
-			    sizeof(struct slot));
+			memset(worker_slot(&e->workers[k], slot), 0, sizeof(struct slot));
 		slots_recycle(e->slots, slot);
 	}
 	e->nfreed = kept;
@@ -423,8 +422,7 @@ engine_requests(const struct engine *e, uint32_t slot)
 	if (slot / SLOT_CHUNK >= e->nchunks)
 		return 0;
 	for (unsigned i = 0; i < e->nworkers; i++)
-		sum += __atomic_load_n(
-		    &e->workers[i].slots[slot / SLOT_CHUNK][slot % SLOT_CHUNK].requests, __ATOMIC_RELAXED);
+		sum += __atomic_load_n(&worker_slot(&e->workers[i], slot)->requests, __ATOMIC_RELAXED);
 	return sum;
 }
 
@@ -436,8 +434,7 @@ engine_inflight(const struct engine *e, uint32_t slot)
 	if (slot / SLOT_CHUNK >= e->nchunks)
 		return 0;
 	for (unsigned i = 0; i < e->nworkers; i++)
-		sum += __atomic_load_n(
-		    &e->workers[i].slots[slot / SLOT_CHUNK][slot % SLOT_CHUNK].inflight, __ATOMIC_RELAXED);
+		sum += __atomic_load_n(&worker_slot(&e->workers[i], slot)->inflight, __ATOMIC_RELAXED);
 	return sum;
 }
 

@@ -21,7 +21,7 @@ FS_SRC     = $(FS:%=fs/%.c)
 LIB_SRC    = $(ENGINE_SRC) $(filter-out fs/main.c,$(FS_SRC))
 UNIT_SRC   = $(wildcard tests/unit/test_*.c)
 
-PKGS      = fuse3 liburing inih libmnl libcap-ng
+PKGS      = fuse3 liburing inih libmnl libcap-ng libssl libcrypto libnghttp2
 CC        = gcc
 OPT       = -O2
 WARN      = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef \

@@ -6,7 +6,7 @@
 #define ROUNDS 5
 #define TURNS 1000000u
 
-static const struct h1_forward forward = {
+static const struct msg_forward forward = {
     .client = {"203.0.113.195", 13},
     .proto = {"http", 4},
     .port = {"8080", 4},
@@ -41,7 +41,7 @@ static size_t
 turn(const char *head, size_t n, bool response, char *out)
 {
 	static struct msg m;
-	static const struct h1_reply reply;
+	static const struct msg_reply reply;
 	const struct fault *fault;
 	size_t scanned = 0;
 

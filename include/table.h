@@ -87,6 +87,12 @@ struct scope_name {
 };
 
 #define SERVICE_MAGIC 0x5e41ce5fu
+/* What a service shows in a handshake; PEM, as many workers as there are load it for themselves. */
+struct certificate {
+	struct str chain; /* the leaf first */
+	struct str key;
+};
+
 struct service {
 	unsigned magic;
 	uint32_t refs;	    /* control thread only */
@@ -99,12 +105,21 @@ struct service {
 	struct listener *listeners; /* only those that serve */
 	uint32_t nhosts;
 	struct host_name *hosts;
+	/* Its own, then the local CA's: the first that covers the client's SNI is shown, else the first. None
+	 * when no listener is HTTPS. */
+	uint32_t ncertificates;
+	struct certificate certificates[2];
+	struct str client_ca; /* PEM: who may sign client certificates; len 0: none is asked for */
+	uint32_t tls_edition; /* differs after every change of the three above: they are loaded anew */
 	uint32_t nplaces;
 	uint32_t *places; /* the places it is offered at: the builder counts them */
 	uint32_t nscopes;
 	struct scope_name *scopes; /* the networks it is offered in, for printing */
 	bool named;		   /* the builder's: its hosts are in the index */
 };
+
+enum group_protocol { GROUP_HTTP, GROUP_HTTPS, GROUP_TCP };
+enum group_version { GROUP_HTTP1, GROUP_HTTP2, GROUP_GRPC }; /* GRPC is HTTP/2 on the wire */
 
 struct target {
 	struct str name;  /* as its file is called */
@@ -121,6 +136,12 @@ struct group {
 	uint32_t slot; /* counter and position of the round robin */
 	struct str name;
 	uint32_t vpc; /* namespace number of its targets; 0 = the daemon's own */
+	enum group_protocol protocol;
+	enum group_version version;
+	/* HTTPS: the target's certificate is verified when there is a CA or the system's are trusted. */
+	struct str ca; /* PEM; len 0: none */
+	bool verify_system;
+	uint32_t tls_edition; /* differs after every change of these */
 	uint32_t ntargets;
 	struct target *targets;
 };

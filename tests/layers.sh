@@ -18,7 +18,7 @@ engine/dns/    ^include/(table|engine)\.h$           codecs do no I/O and take n
 engine/http/   ^engine/(dns|net|route|proxy)/        codecs do no I/O and take no decisions
 engine/http/   ^include/(table|engine)\.h$           codecs do no I/O and take no decisions
 engine/route/  ^engine/(net|proxy)/                  decisions see no socket
-engine/route/  ^engine/(dns/|http/(h1|h2|chunk|scan)\.h$) decisions see messages, not codecs
+engine/route/  ^engine/(dns/|http/(h1|h2|block|hello|chunk|scan)\.h$) decisions see messages, not codecs
 engine/net/    ^engine/(http|dns|route|proxy)/       net knows no HTTP
 engine/net/    ^include/(table|engine)\.h$           net knows no HTTP
 include/       ^(fs|engine)/                         the border depends on neither side
@@ -34,6 +34,8 @@ ini\.h                           ^fs/config\.c$
 libmnl/.*|linux/rtnetlink\.h     ^fs/routes\.c$
 cap-ng\.h                        ^fs/rights\.c$
 criterion/.*                     ^tests/
+nghttp2/.*                       ^(engine/http/h2\.c|tests/unit/test_h2\.c|tests/fuzz/fuzz_h2\.c)$
+openssl/.*                       ^(engine/net/tls|fs/(certificate|authority)|tests/|bench/)
 OWNERS
 }
 

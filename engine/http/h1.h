@@ -18,26 +18,9 @@ int h1_parse_response(struct msg *m, const char *p, size_t n, size_t *scanned, e
  * trailers (framing, routing; RFC 9110 6.5.1) are marked drop. */
 int h1_parse_trailers(struct msg *m, const char *p, size_t n, const struct fault **fault);
 
-/* What the proxy adds to a request (reference 4.3). */
-struct h1_forward {
-	struct str client;     /* address for x-forwarded-for, appended to what is there */
-	struct str proto;      /* http or https */
-	struct str port;       /* listener's, decimal */
-	struct str request_id; /* used when the client sent none */
-	bool chunked;	       /* the body goes out chunked */
-};
-/* Room that printing can need beyond the parsed head's own length. */
-#define H1_GROWTH_MAX 384u
-/* Print into out, which has room for head length + H1_GROWTH_MAX. Return the length. HTTP/1.1 always. */
-size_t h1_print_request(char *out, const struct msg *m, const struct h1_forward *f);
-
-struct h1_reply {
-	struct str request_id; /* added unless the answer has one; len 0 = not */
-	bool close;	       /* Connection: close */
-	bool keep_alive;       /* say `Connection: keep-alive` (to an HTTP/1.0 client that asked) */
-	bool chunked;	       /* the body goes out chunked */
-};
-size_t h1_print_response(char *out, const struct msg *m, const struct h1_reply *r);
+/* Print into out, which has room for head length + MSG_GROWTH_MAX. Return the length. HTTP/1.1 always. */
+size_t h1_print_request(char *out, const struct msg *m, const struct msg_forward *f);
+size_t h1_print_response(char *out, const struct msg *m, const struct msg_reply *r);
 /* An answer of our own, with a short text/plain body unless head_only. Returns the length; room >= 512. */
 size_t h1_print_own(char *out, unsigned status, struct str request_id, bool close, bool head_only);
 size_t h1_print_trailers(char *out, const struct msg *m); /* `0\r\n`, fields, empty line */

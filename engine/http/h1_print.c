@@ -173,7 +173,7 @@ put_request_fields(struct printer *pr, const struct msg *m, bool chunked)
 }
 
 size_t
-h1_print_request(char *out, const struct msg *m, const struct h1_forward *f)
+h1_print_request(char *out, const struct msg *m, const struct msg_forward *f)
 {
 	struct printer pr = {out, NULL, NULL};
 	uint32_t seen;
@@ -193,6 +193,8 @@ h1_print_request(char *out, const struct msg *m, const struct h1_forward *f)
 		put_str(&pr, f->request_id);
 		PUT(&pr, "\r\n");
 	}
+	if (f->identity.len > 0)
+		put_pair(&pr, STR("x-amzn-lattice-identity"), f->identity);
 	if (f->chunked && !(seen & BIT(FIELD_TRANSFER_ENCODING)))
 		PUT(&pr, "transfer-encoding: chunked\r\n");
 	else if (!f->chunked && m->body == BODY_LENGTH && !(seen & BIT(FIELD_CONTENT_LENGTH)))
@@ -242,7 +244,7 @@ put_status(struct printer *pr, unsigned status)
 }
 
 size_t
-h1_print_response(char *out, const struct msg *m, const struct h1_reply *r)
+h1_print_response(char *out, const struct msg *m, const struct msg_reply *r)
 {
 	struct printer pr = {out, NULL, NULL};
 	uint32_t seen;

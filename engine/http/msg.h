@@ -71,6 +71,26 @@ struct msg {
 	struct field fields[FIELDS_MAX];
 };
 
+/* What the proxy adds to a request on its way (reference 4.3). */
+struct msg_forward {
+	struct str client;     /* address for x-forwarded-for, appended to what is there */
+	struct str proto;      /* http or https */
+	struct str port;       /* listener's, decimal */
+	struct str request_id; /* used when the client sent none */
+	struct str identity;   /* of the client's certificate: x-amzn-lattice-identity; len 0: none */
+	bool chunked;	       /* HTTP/1: the body goes out chunked */
+};
+/* Room that printing can need beyond the parsed head's own length, identity apart. */
+#define MSG_GROWTH_MAX 384u
+
+/* And to an answer. */
+struct msg_reply {
+	struct str request_id; /* added unless the answer has one; len 0 = not */
+	bool close;	       /* HTTP/1: Connection: close */
+	bool keep_alive;       /* HTTP/1: `Connection: keep-alive` (to an HTTP/1.0 client that asked) */
+	bool chunked;	       /* HTTP/1: the body goes out chunked */
+};
+
 /* A peer's mistake: the status to answer, its name for counters and logs. Always followed by close. */
 struct fault {
 	uint16_t status;

@@ -17,7 +17,7 @@
 /* SMALL for a client's head, MID for a target's answer and what is left of it, BIG for bodies that go on. */
 enum buf_class { BUF_SMALL, BUF_MID, BUF_BIG, BUF_CLASSES, BUF_HEAP = BUF_CLASSES };
 
-#define BUF_FRONT 512u /* H1_GROWTH_MAX and a chunk's size line fit */
+#define BUF_FRONT 512u /* MSG_GROWTH_MAX and a chunk's size line fit */
 #define BUF_BEHIND 64u /* the end of a chunk, the last chunk and an empty trailer section */
 
 struct buf {

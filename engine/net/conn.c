@@ -14,6 +14,8 @@ let_go(struct conn *c)
 		return;
 	timer_stop(&c->net->wheel, &c->timer);
 	list_del(&c->starved);
+	if (c->trailers != NULL)
+		buf_put(c->net->pools, c->trailers);
 	if (c->fd >= 0)
 		ring_close(c->net->ring, c->fd);
 	c->fd = -1;
@@ -53,11 +55,10 @@ received(struct op *op, int result, uint32_t flags)
 	}
 }
 
-static void
-sent(struct op *op, int result, uint32_t flags)
+/* Nobody uses what was being sent any more. */
+void
+conn_unhold(struct conn *c)
 {
-	struct conn *c = container_of(op, struct conn, send_op);
-
 	c->sending = false;
 	while (c->held != NULL) {
 		struct buf *b = c->held;
@@ -65,6 +66,14 @@ sent(struct op *op, int result, uint32_t flags)
 		c->held = b->next;
 		buf_put(c->net->pools, b);
 	}
+}
+
+static void
+sent(struct op *op, int result, uint32_t flags)
+{
+	struct conn *c = container_of(op, struct conn, send_op);
+
+	conn_unhold(c);
 	if (c->closing)
 		let_go(c);
 	else if (result >= 0 && (uint32_t)result < c->send_len)
@@ -108,6 +117,14 @@ conn_init(struct conn *c, struct net *net, int fd, const struct conn_events *eve
 }
 
 void
+conn_init_stream(
+    struct conn *c, struct net *net, const struct conn_carrier *carrier, const struct conn_events *events)
+{
+	conn_init(c, net, -1, events);
+	c->carrier = carrier;
+}
+
+void
 conn_connect(struct conn *c, const struct addr *a)
 {
 	assert(!c->connecting && !c->closing);
@@ -119,7 +136,10 @@ static void
 arm(struct conn *c, bool later)
 {
 	c->receiving = true;
-	ring_recv(c->net->ring, &c->recv_op, c->fd, c->recv_class, later);
+	if (c->carrier != NULL)
+		c->carrier->recv(c);
+	else
+		ring_recv(c->net->ring, &c->recv_op, c->fd, c->recv_class, later);
 }
 
 static void
@@ -145,26 +165,47 @@ conn_await(struct conn *c, enum buf_class class)
 }
 
 void
+conn_frame(struct conn *c, uint32_t head, bool last)
+{
+	assert(!c->sending);
+	c->head = head;
+	c->last = last;
+}
+
+/* Sends c->parts. */
+static void
+send_parts(struct conn *c, unsigned nparts)
+{
+	assert(!c->sending && !c->closing);
+	c->sending = true;
+	c->unsent = UINT32_MAX;
+	if (c->carrier != NULL) {
+		c->carrier->send(c);
+	} else if (nparts == 1) {
+		ring_send(c->net->ring, &c->send_op, c->fd, c->parts[0].iov_base, c->parts[0].iov_len);
+	} else {
+		c->message = (struct msghdr){.msg_iov = c->parts, .msg_iovlen = nparts};
+		ring_sendmsg(c->net->ring, &c->send_op, c->fd, &c->message);
+	}
+}
+
+void
 conn_send(struct conn *c, const void *p, size_t n)
 {
-	assert(!c->sending && !c->closing && n > 0 && n < UINT32_MAX);
-	c->sending = true;
+	assert((n > 0 || c->carrier != NULL) && n < UINT32_MAX);
 	c->send_len = (uint32_t)n;
-	c->unsent = UINT32_MAX;
-	ring_send(c->net->ring, &c->send_op, c->fd, p, n);
+	c->parts[0] = (struct iovec){(void *)p, n};
+	c->parts[1].iov_len = 0;
+	send_parts(c, 1);
 }
 
 void
 conn_send_both(struct conn *c, const struct buf *first, const struct buf *second)
 {
-	assert(!c->sending && !c->closing);
-	c->sending = true;
 	c->send_len = first->len + second->len;
-	c->unsent = UINT32_MAX;
 	c->parts[0] = (struct iovec){buf_data(first), first->len};
 	c->parts[1] = (struct iovec){buf_data(second), second->len};
-	c->message = (struct msghdr){.msg_iov = c->parts, .msg_iovlen = 2};
-	ring_sendmsg(c->net->ring, &c->send_op, c->fd, &c->message);
+	send_parts(c, 2);
 }
 
 void
@@ -178,6 +219,10 @@ conn_hold(struct conn *c, struct buf *b)
 void
 conn_shutdown(struct conn *c)
 {
+	if (c->carrier != NULL) {
+		c->carrier->shutdown(c);
+		return;
+	}
 	shutdown(c->fd, SHUT_WR);
 }
 
@@ -186,6 +231,9 @@ conn_reset(struct conn *c)
 {
 	struct linger now = {.l_onoff = 1};
 
+	c->cut = true;
+	if (c->carrier != NULL)
+		return;
 	setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 }
 
@@ -194,6 +242,13 @@ conn_close(struct conn *c)
 {
 	assert(!c->closing);
 	c->closing = true;
+	if (c->carrier != NULL) {
+		c->carrier->close(c);
+		c->receiving = c->connecting = false;
+		conn_unhold(c);
+		let_go(c);
+		return;
+	}
 	if (c->receiving)
 		ring_cancel(c->net->ring, &c->recv_op);
 	if (c->sending)
@@ -223,6 +278,8 @@ conn_progress(struct conn *c)
 	int queued = 0;
 	uint32_t before = c->unsent;
 
+	if (c->carrier != NULL)
+		return c->carrier->progress(c);
 	if (ioctl(c->fd, SIOCOUTQ, &queued) != 0)
 		return false;
 	c->unsent = (uint32_t)queued;

@@ -1,4 +1,5 @@
-/* conn.h - a TCP connection on a worker's ring: at most one receive and one send in flight.
+/* conn.h - a connection: a TCP socket on a worker's ring, maybe with TLS (tls.h), or a stream of a carrier
+ * that many share (HTTP/2). At most one receive and one send in flight.
  *
  * A receive holds no buffer while it waits, and one is armed only when its owner wants data: that is the
  * back-pressure. Whoever closes a connection does not touch it again; its memory is the owner's until
@@ -21,20 +22,36 @@ struct net {
 };
 
 struct conn;
+struct tls;
 
 struct conn_events {
 	void (*data)(struct conn *c, struct buf *b); /* takes b */
-	void (*end)(struct conn *c, int error);	     /* no more data: 0 at its orderly end, else -errno */
-	void (*sent)(struct conn *c, int error);     /* all of it, or -errno */
+	/* Of a stream: a header block, the first n bytes of b, and behind it what came of the body; takes b.
+	 */
+	void (*head)(struct conn *c, struct buf *b, uint32_t n);
+	void (*end)(struct conn *c, int error);	 /* no more data: 0 at its orderly end, else -errno */
+	void (*sent)(struct conn *c, int error); /* all of it, or -errno */
 	void (*connected)(struct conn *c, int error);
 	void (*timeout)(struct conn *c);
 	void (*freed)(struct conn *c); /* closed, and the kernel has let go of it */
+};
+
+/* What a stream is carried by. Each does for it what the function of the same name does for a socket; a
+ * completion is told later, never from inside. */
+struct conn_carrier {
+	void (*recv)(struct conn *c);
+	void (*send)(struct conn *c); /* parts, of which head and last tell */
+	void (*shutdown)(struct conn *c);
+	void (*close)(struct conn *c); /* no event is told any more but freed */
+	bool (*progress)(struct conn *c);
 };
 
 struct conn {
 	struct op recv_op, send_op, connect_op;
 	struct net *net;
 	const struct conn_events *events;
+	const struct conn_carrier *carrier; /* of a stream, else NULL */
+	struct tls *tls;		    /* NULL: none */
 	struct timer timer;
 	struct list starved;
 	int fd;
@@ -42,23 +59,32 @@ struct conn {
 	bool receiving, sending, connecting, closing, ended;
 	bool more;	       /* the last receive left something in the socket */
 	struct buf *held;      /* conn_hold */
-	struct iovec parts[2]; /* conn_send_both */
+	struct iovec parts[2]; /* of the send in flight */
 	struct msghdr message;
 	uint32_t send_len;
-	uint32_t unsent; /* in the kernel's queue when last looked at */
+	uint32_t head;	      /* conn_frame */
+	bool last, cut;	      /* conn_frame, conn_reset */
+	struct buf *trailers; /* of a stream that has ended: a block, or NULL */
+	uint32_t unsent;      /* in the kernel's queue when last looked at */
 };
 
 void conn_init(struct conn *c, struct net *net, int fd, const struct conn_events *events);
+void conn_init_stream(
+    struct conn *c, struct net *net, const struct conn_carrier *carrier, const struct conn_events *events);
 void conn_connect(struct conn *c, const struct addr *a); /* a is used until it is connected */
 void conn_recv(struct conn *c, enum buf_class class);	 /* nothing when one is armed or data has ended */
 void conn_await(struct conn *c, enum buf_class class);	 /* the same, when the peer has yet to send */
 void conn_send(struct conn *c, const void *p, size_t n); /* none may be in flight; p is used until `sent` */
+/* Of what is sent next: its first `head` bytes are a header block (block.h), and nothing comes behind it when
+ * `last`. Only a stream needs to know. Such a send may have no bytes at all. */
+void conn_frame(struct conn *c, uint32_t head, bool last);
 /* Two buffers' data as one. */
 void conn_send_both(struct conn *c, const struct buf *first, const struct buf *second);
 /* Takes b, which the send in flight uses: it is given back when that has completed, before `sent`. */
 void conn_hold(struct conn *c, struct buf *b);
+void conn_unhold(struct conn *c);   /* for a carrier: the send is over, before it tells `sent` */
 void conn_shutdown(struct conn *c); /* no more data from us */
-void conn_reset(struct conn *c);    /* closing it will send RST */
+void conn_reset(struct conn *c);    /* closing it tells the peer that it was cut off: RST */
 void conn_close(struct conn *c);
 void conn_close_now(struct conn *c); /* its descriptor is free when this returns */
 void conn_deadline(struct conn *c, uint64_t in_ms);

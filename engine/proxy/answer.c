@@ -40,7 +40,7 @@ send_head(struct exchange *ex, struct buf *b, size_t n)
 static void
 interim(struct exchange *ex, size_t head_len)
 {
-	struct h1_reply reply = {.close = false};
+	struct msg_reply reply = {.close = false};
 	struct buf *b = ex->answer, *head;
 	size_t n;
 
@@ -65,7 +65,7 @@ interim(struct exchange *ex, size_t head_len)
 static void
 switch_protocol(struct exchange *ex, size_t head_len)
 {
-	struct h1_reply reply = {.request_id = {ex->id, ex->id_len}};
+	struct msg_reply reply = {.request_id = {ex->id, ex->id_len}};
 	struct client *c = ex->client;
 	struct buf *b = ex->answer;
 	size_t n = h1_print_response(ex->w->head, &ex->w->msg, &reply);
@@ -95,7 +95,7 @@ final(struct exchange *ex, size_t head_len)
 	struct msg *m = &w->msg;
 	struct buf *b = ex->answer, *rest;
 	bool framed = m->body != BODY_CHUNKED && m->body != BODY_EOF;
-	struct h1_reply reply = {.request_id = {ex->id, ex->id_len}, .chunked = !framed && ex->minor >= 1};
+	struct msg_reply reply = {.request_id = {ex->id, ex->id_len}, .chunked = !framed && ex->minor >= 1};
 	size_t n;
 	int rc;
 

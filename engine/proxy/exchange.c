@@ -320,7 +320,7 @@ build_request(struct exchange *ex, size_t head_len, const struct listener *l)
 	struct msg *m = &w->msg;
 	struct buf *b = c->in, *rest;
 	char port[8];
-	struct h1_forward f = {.client = client_peer(c),
+	struct msg_forward f = {.client = client_peer(c),
 	    .proto = STR("http"),
 	    .port = {port, 0},
 	    .request_id = {ex->id, ex->id_len},

@@ -41,10 +41,10 @@ is_bound(const struct fault *fault)
 static void
 check_request(struct msg *m, int length)
 {
-	const struct h1_forward f = {STR("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255"), STR("https"),
-	    STR("65535"), STR("01234567-89ab-cdef-0123-456789abcdef"), m->body == BODY_CHUNKED};
+	const struct msg_forward f = {STR("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255"), STR("https"),
+	    STR("65535"), STR("01234567-89ab-cdef-0123-456789abcdef"), STR(""), m->body == BODY_CHUNKED};
 	const struct fault *fault;
-	char *out = xcalloc(1, (size_t)length + H1_GROWTH_MAX);
+	char *out = xcalloc(1, (size_t)length + MSG_GROWTH_MAX);
 	struct msg again;
 	size_t scanned = 0, n;
 	int rc;
@@ -65,10 +65,10 @@ check_request(struct msg *m, int length)
 static void
 check_response(const struct msg *m, int length)
 {
-	const struct h1_reply r = {
+	const struct msg_reply r = {
 	    STR("01234567-89ab-cdef-0123-456789abcdef"), false, false, m->body == BODY_CHUNKED};
 	const struct fault *fault;
-	char *out = xcalloc(1, (size_t)length + H1_GROWTH_MAX);
+	char *out = xcalloc(1, (size_t)length + MSG_GROWTH_MAX);
 	struct msg again;
 	size_t scanned = 0, n = h1_print_response(out, m, &r);
 	int rc = h1_parse_response(&again, out, n, &scanned, METHOD_GET, &fault);
@@ -90,7 +90,7 @@ check_trailers(const char *p, size_t n)
 
 	if (rc <= 0)
 		return;
-	out = xcalloc(1, (size_t)rc + H1_GROWTH_MAX);
+	out = xcalloc(1, (size_t)rc + MSG_GROWTH_MAX);
 	len = h1_print_trailers(out, &m);
 	rc = h1_parse_trailers(&again, out + 3, len - 3, &fault);
 	assert(rc == (int)len - 3);

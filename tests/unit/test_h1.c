@@ -397,7 +397,7 @@ Test(h1, bounds_the_number_of_fields_also_before_the_end)
 #define REST "x-forwarded-proto: http\r\nx-forwarded-port: 80\r\n"
 #define ID "x-amzn-requestid: id-1\r\n"
 
-static const struct h1_forward forward = {
+static const struct msg_forward forward = {
     .client = {"10.1.2.3", 8},
     .proto = {"http", 4},
     .port = {"80", 2},
@@ -460,7 +460,7 @@ expect_text(size_t row, const char *got, size_t n, const char *want)
 Test(h1, prints_a_request_as_it_goes_to_a_target)
 {
 	for (size_t i = 0; i < COUNT(printed); i++) {
-		struct h1_forward f = forward;
+		struct msg_forward f = forward;
 		const struct fault *fault;
 		struct msg m;
 		char out[2048];
@@ -474,8 +474,8 @@ Test(h1, prints_a_request_as_it_goes_to_a_target)
 
 Test(h1, prints_what_it_would_itself_accept_and_within_the_room)
 {
-	const struct h1_forward f = {STR("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255"), STR("https"),
-	    STR("65535"), STR("01234567-89ab-cdef-0123-456789abcdef"), true};
+	const struct msg_forward f = {STR("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255"), STR("https"),
+	    STR("65535"), STR("01234567-89ab-cdef-0123-456789abcdef"), STR(""), true};
 
 	for (size_t i = 0; i < COUNT(understood); i++) {
 		const struct fault *fault;
@@ -486,7 +486,7 @@ Test(h1, prints_what_it_would_itself_accept_and_within_the_room)
 		size_t printed_n = h1_print_request(out, &m, &f);
 		int rc = h1_parse_request(&again, out, printed_n, &scanned, &fault);
 
-		cr_expect(printed_n <= (size_t)n + H1_GROWTH_MAX, "row %zu", i);
+		cr_expect(printed_n <= (size_t)n + MSG_GROWTH_MAX, "row %zu", i);
 		/* Only an HTTP/1.0 request without Host goes out with an empty one. */
 		cr_expect(rc == (m.authority.len > 0 ? (int)printed_n : -1), "row %zu: %d", i, rc);
 		cr_expect(rc < 0 || again.body == BODY_CHUNKED, "row %zu", i);
@@ -495,8 +495,8 @@ Test(h1, prints_what_it_would_itself_accept_and_within_the_room)
 
 Test(h1, grows_a_head_of_many_tight_fields_by_little)
 {
-	const struct h1_forward f = {STR("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255"), STR("https"),
-	    STR("65535"), STR("01234567-89ab-cdef-0123-456789abcdef"), true};
+	const struct msg_forward f = {STR("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255"), STR("https"),
+	    STR("65535"), STR("01234567-89ab-cdef-0123-456789abcdef"), STR(""), true};
 	struct text t = {0};
 	const struct fault *fault;
 	static char out[8192];
@@ -508,7 +508,7 @@ Test(h1, grows_a_head_of_many_tight_fields_by_little)
 		text_printf(&t, i % 2 ? "X:%u\r\n" : "x-forwarded-for:%u\r\n", i);
 	text_printf(&t, "\r\n");
 	cr_assert(request(&m, t.p, &fault) == (int)t.len);
-	cr_expect(h1_print_request(out, &m, &f) <= t.len + H1_GROWTH_MAX);
+	cr_expect(h1_print_request(out, &m, &f) <= t.len + MSG_GROWTH_MAX);
 	text_fini(&t);
 }
 

@@ -130,7 +130,7 @@ Test(h1_response, is_printed_as_it_goes_to_the_client)
 	static const struct {
 		const char *in;
 		enum method method;
-		struct h1_reply reply;
+		struct msg_reply reply;
 		const char *want;
 	} rows[] = {
 	    {OK "Server: x\r\nContent-Length: 5\r\n\r\n", METHOD_GET, {.close = false},

@@ -5,7 +5,7 @@
 
 #define VECTORS "tests/data/http1.txt"
 
-static const struct h1_forward forward = {
+static const struct msg_forward forward = {
     .client = {"10.1.2.3", 8},
     .proto = {"http", 4},
     .port = {"80", 2},
@@ -63,8 +63,8 @@ body_pass(const struct msg *m, char *p, size_t n, bool *more, const char **why)
 static void
 expect_clean(const struct msg *m, const char *id)
 {
-	static char out[HEAD_BYTES_MAX + H1_GROWTH_MAX];
-	struct h1_forward f = forward;
+	static char out[HEAD_BYTES_MAX + MSG_GROWTH_MAX];
+	struct msg_forward f = forward;
 	const struct fault *fault;
 	struct msg with_host = *m, again;
 	size_t scanned = 0, n;

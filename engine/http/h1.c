@@ -5,82 +5,18 @@
  * not look at values again. Whatever two parsers could read differently is a fault, one row each.
  */
 #include "h1.h"
-#include "addr.h"
-#include "field.h"
+#include "head.h"
 #include "scan.h"
-#include <errno.h>
 
-/* name of the enum, status to a client, name for counters; a target's fault is always 502 */
-#define FAULTS(X)                                        \
-	X(CONTROL, 400, "control_byte")                  \
-	X(LONE_CR, 400, "lone_cr")                       \
-	X(LONE_LF, 400, "lone_lf")                       \
-	X(HEAD_SIZE, 431, "head_too_large")              \
-	X(FIELD_COUNT, 431, "too_many_fields")           \
-	X(EMPTY_LINE, 400, "empty_line")                 \
-	X(START_LINE, 400, "start_line")                 \
-	X(METHOD, 400, "method")                         \
-	X(CONNECT, 501, "connect")                       \
-	X(TARGET, 400, "target")                         \
-	X(VERSION, 400, "version")                       \
-	X(VERSION_MAJOR, 505, "version_major")           \
-	X(FOLD, 400, "folded_line")                      \
-	X(FIELD_NAME, 400, "field_name")                 \
-	X(BLANK_BEFORE_COLON, 400, "blank_before_colon") \
-	X(FRAMING_LOOKALIKE, 400, "framing_lookalike")   \
-	X(HOST_MISSING, 400, "host_missing")             \
-	X(HOST_REPEATED, 400, "host_repeated")           \
-	X(HOST_MALFORMED, 400, "host_malformed")         \
-	X(HOST_DIFFERS, 400, "host_differs")             \
-	X(LENGTH_REPEATED, 400, "length_repeated")       \
-	X(LENGTH_MALFORMED, 400, "length_malformed")     \
-	X(LENGTH_TOO_LARGE, 413, "length_too_large")     \
-	X(LENGTH_AND_CODING, 400, "length_and_coding")   \
-	X(CODING_IN_1_0, 400, "coding_in_http_1_0")      \
-	X(CODING_MALFORMED, 400, "coding_malformed")     \
-	X(CODING_UNKNOWN, 501, "coding_unknown")         \
-	X(CONNECTION_OPTIONS, 400, "connection_options") \
-	X(EXPECT, 417, "expect")                         \
-	X(STATUS, 400, "status")                         \
-	X(TRAILERS_SIZE, 431, "trailers_too_large")
-
-#define X(id, status, name) FAULT_##id,
-enum fault_id { FAULT_NONE = -1, FAULTS(X) };
-#undef X
-
-#define X(id, status, name) {status, name},
-static const struct fault request_faults[] = {FAULTS(X)};
-#undef X
-
-#define X(id, status, name) {502, name},
-static const struct fault response_faults[] = {FAULTS(X)};
-#undef X
-
-/* What is known of a head while it is taken apart. */
-struct head {
-	struct msg *m;
+/* A head, and its lines while it is taken apart. */
+struct lines {
+	struct head head;
 	const char *p, *limit; /* of the bytes there are */
-	struct str absolute;   /* the authority of an absolute target */
 	uint32_t nlines;
-	uint32_t seen, repeated;	 /* 1 << enum field_id */
-	bool close, keep_alive, upgrade; /* options in Connection */
-	uint8_t at[FIELD_LATTICE + 1];	 /* the last field of a kind, where seen */
-	uint16_t ends[FIELDS_MAX + 1];	 /* of lines: where their CR is */
+	uint16_t ends[FIELDS_MAX + 1]; /* of lines: where their CR is */
 };
 
 _Static_assert(HEAD_BYTES_MAX <= UINT16_MAX, "offsets of a head fit 16 bits");
-
-static inline bool
-head_has(const struct head *h, enum field_id id)
-{
-	return (h->seen >> id & 1) != 0;
-}
-
-static inline struct field *
-head_field(const struct head *h, enum field_id id)
-{
-	return &h->m->fields[h->at[id]];
-}
 
 /* ------------------------------------------------------------------ first pass: bytes and lines */
 
@@ -170,10 +106,10 @@ scan_lines(struct scanner *s)
  * lines counted till then, so that a head that comes in crumbs costs no more than one that comes whole.
  */
 static enum scan
-head_scan(struct head *h, size_t n, size_t *scanned, enum fault_id *fault)
+head_scan(struct lines *l, size_t n, size_t *scanned, enum fault_id *fault)
 {
-	struct scanner s = {h->p, MIN(n, (size_t)HEAD_BYTES_MAX), *scanned & UINT32_MAX,
-	    (uint32_t)(*scanned >> 32), FIELDS_MAX + 1, h->ends, FAULT_NONE};
+	struct scanner s = {l->p, MIN(n, (size_t)HEAD_BYTES_MAX), *scanned & UINT32_MAX,
+	    (uint32_t)(*scanned >> 32), FIELDS_MAX + 1, l->ends, FAULT_NONE};
 	enum scan rc = scan_lines(&s);
 
 	if (rc == SCAN_DONE && *scanned != 0) {
@@ -186,7 +122,7 @@ head_scan(struct head *h, size_t n, size_t *scanned, enum fault_id *fault)
 		rc = scan_fault(&s, FAULT_HEAD_SIZE);
 	*fault = s.fault;
 	*scanned = rc == SCAN_MORE ? s.at | (size_t)s.nlines << 32 : s.at;
-	h->nlines = s.nlines;
+	l->nlines = s.nlines;
 	return rc;
 }
 
@@ -238,17 +174,18 @@ field_parse(struct field *f, const char *p, const char *end, const char *limit)
 }
 
 static enum fault_id
-fields_parse(struct head *h, uint32_t first, uint32_t drop)
+fields_parse(struct lines *l, uint32_t first, uint32_t drop)
 {
+	struct head *h = &l->head;
 	struct msg *m = h->m;
-	const char *p = first == 0 ? h->p : h->p + h->ends[first - 1] + 2;
+	const char *p = first == 0 ? l->p : l->p + l->ends[first - 1] + 2;
 
-	m->nfields = h->nlines - first;
+	m->nfields = l->nlines - first;
 	h->seen = h->repeated = 0;
 	for (uint32_t i = 0; i < m->nfields; i++) {
 		struct field *f = &m->fields[i];
-		const char *end = h->p + h->ends[first + i];
-		enum fault_id fault = field_parse(f, p, end, h->limit);
+		const char *end = l->p + l->ends[first + i];
+		enum fault_id fault = field_parse(f, p, end, l->limit);
 		enum field_id id;
 
 		if (unlikely(fault != FAULT_NONE))
@@ -258,9 +195,7 @@ fields_parse(struct head *h, uint32_t first, uint32_t drop)
 			return FAULT_FRAMING_LOOKALIKE;
 		f->id = (uint8_t)id;
 		f->drop = (drop >> id & 1) != 0;
-		h->repeated |= h->seen & 1u << id;
-		h->seen |= 1u << id;
-		h->at[id] = (uint8_t)i;
+		head_note(h, id, i);
 		p = end + 2;
 	}
 	return FAULT_NONE;
@@ -316,22 +251,6 @@ connection_parse(struct head *h)
 	return FAULT_NONE;
 }
 
-/* Is there a field of this kind that lists the word? */
-static bool
-lists(const struct msg *m, enum field_id id, struct str word)
-{
-	for (uint32_t i = 0; i < m->nfields; i++) {
-		struct str list = m->fields[i].value, item;
-
-		if (m->fields[i].id != id)
-			continue;
-		while (field_list_next(&list, &item))
-			if (str_caseeq(item, word))
-				return true;
-	}
-	return false;
-}
-
 /*
  * A tunnel is passed on when the connection asks for it, no body is in its way, and h2c is not offered:
  * a target that took h2c would speak past the router.
@@ -343,37 +262,9 @@ upgrade_parse(struct head *h)
 
 	m->upgrade = h->upgrade && head_has(h, FIELD_UPGRADE) && !(h->repeated >> FIELD_UPGRADE & 1) &&
 		     m->minor > 0 && m->body == BODY_NONE && head_field(h, FIELD_UPGRADE)->value.len > 0 &&
-		     !lists(m, FIELD_UPGRADE, STR("h2c"));
+		     !head_lists(m, FIELD_UPGRADE, STR("h2c"));
 	if (m->upgrade)
 		head_field(h, FIELD_UPGRADE)->drop = false;
-}
-
-static void
-te_parse(struct head *h)
-{
-	if (!head_has(h, FIELD_TE) || !lists(h->m, FIELD_TE, STR("trailers")))
-		return;
-	/* The only member that can mean anything beyond the next hop. */
-	head_field(h, FIELD_TE)->value = STR("trailers");
-	head_field(h, FIELD_TE)->drop = false;
-}
-
-static enum fault_id
-expect_parse(struct head *h)
-{
-	struct msg *m = h->m;
-
-	m->expect_continue = false;
-	for (uint32_t i = 0; i < m->nfields && head_has(h, FIELD_EXPECT); i++) {
-		if (m->fields[i].id != FIELD_EXPECT)
-			continue;
-		if (!str_caseeq(m->fields[i].value, STR("100-continue")))
-			return FAULT_EXPECT;
-		/* An HTTP/1.0 client cannot have meant it (RFC 9110 10.1.1). */
-		m->fields[i].drop = m->minor == 0 || m->expect_continue;
-		m->expect_continue = m->minor > 0;
-	}
-	return FAULT_NONE;
 }
 
 /* ------------------------------------------------------------------ framing (RFC 9112 6) */
@@ -407,21 +298,6 @@ coding_parse(struct head *h)
 }
 
 static enum fault_id
-length_parse(struct head *h)
-{
-	int rc;
-
-	if (h->repeated >> FIELD_CONTENT_LENGTH & 1)
-		return FAULT_LENGTH_REPEATED;
-	rc = str_number(head_field(h, FIELD_CONTENT_LENGTH)->value, BODY_BYTES_MAX, &h->m->length);
-	if (rc != 0)
-		return rc == -ERANGE ? FAULT_LENGTH_TOO_LARGE : FAULT_LENGTH_MALFORMED;
-	/* A length of 0 is a body that is over before it begins. */
-	h->m->body = h->m->length > 0 ? BODY_LENGTH : BODY_NONE;
-	return FAULT_NONE;
-}
-
-static enum fault_id
 framing_parse(struct head *h)
 {
 	enum fault_id fault;
@@ -429,7 +305,7 @@ framing_parse(struct head *h)
 	h->m->body = BODY_NONE;
 	h->m->length = 0;
 	if (!head_has(h, FIELD_TRANSFER_ENCODING))
-		return head_has(h, FIELD_CONTENT_LENGTH) ? length_parse(h) : FAULT_NONE;
+		return head_has(h, FIELD_CONTENT_LENGTH) ? head_length(h) : FAULT_NONE;
 	if (head_has(h, FIELD_CONTENT_LENGTH))
 		return FAULT_LENGTH_AND_CODING;
 	if (h->m->minor == 0)
@@ -484,17 +360,17 @@ target_absolute(struct head *h)
 }
 
 static enum fault_id
-request_line(struct head *h)
+request_line(struct lines *l)
 {
-	struct msg *m = h->m;
-	const char *end = h->p + h->ends[0], *c = h->p, *t;
+	struct msg *m = l->head.m;
+	const char *end = l->p + l->ends[0], *c = l->p, *t;
 	enum fault_id fault;
 
 	while (scan_is(*c, SCAN_TOKEN))
 		c++;
-	if (c == h->p || *c != ' ')
+	if (c == l->p || *c != ' ')
 		return FAULT_METHOD;
-	m->method = (struct str){h->p, (uint32_t)(c - h->p)};
+	m->method = (struct str){l->p, (uint32_t)(c - l->p)};
 	m->method_id = field_method(m->method);
 	if (m->method_id == METHOD_CONNECT)
 		return FAULT_CONNECT;
@@ -514,113 +390,41 @@ request_line(struct head *h)
 		return fault;
 	if (str_eq(m->target, STR("*")))
 		return m->method_id == METHOD_OPTIONS ? FAULT_NONE : FAULT_TARGET;
-	return target_absolute(h);
-}
-
-static bool
-port_is_valid(struct str port)
-{
-	uint64_t n;
-
-	return port.len == 0 || str_number(port, 65535, &n) == 0;
-}
-
-/* host [":" port] of RFC 3986, but without users and escapes, which no name of ours can hold. host
- * becomes the name, or an IPv6 address without its brackets. */
-static bool
-authority_parse(struct str a, struct str *host)
-{
-	struct addr v6;
-	uint32_t i = 0;
-
-	if (a.len > 0 && a.p[0] == '[') {
-		const char *close = memchr(a.p, ']', a.len);
-
-		i = close == NULL ? 0 : (uint32_t)(close + 1 - a.p);
-		if (addr_parse((struct str){a.p, i}, &v6) != 0)
-			return false;
-		*host = (struct str){a.p + 1, i - 2};
-	} else {
-		while (i < a.len && scan_is(a.p[i], SCAN_HOST))
-			i++;
-		*host = (struct str){a.p, i};
-	}
-	if (host->len == 0 || host->len > HOST_MAX)
-		return false;
-	return i == a.len || (a.p[i] == ':' && port_is_valid((struct str){a.p + i + 1, a.len - i - 1}));
+	return target_absolute(&l->head);
 }
 
 static enum fault_id
-host_parse(struct head *h)
+request_parse(struct lines *l)
 {
-	struct msg *m = h->m;
-	struct str field = {0};
-
-	if (h->repeated >> FIELD_HOST & 1)
-		return FAULT_HOST_REPEATED;
-	if (head_has(h, FIELD_HOST))
-		field = head_field(h, FIELD_HOST)->value;
-	else if (m->minor > 0)
-		return FAULT_HOST_MISSING;
-	if (h->absolute.len > 0 && head_has(h, FIELD_HOST) && !str_caseeq(h->absolute, field))
-		return FAULT_HOST_DIFFERS;
-	m->authority = h->absolute.len > 0 ? h->absolute : field;
-	m->host = (struct str){0};
-	if (m->authority.len == 0 && m->minor == 0)
-		return FAULT_NONE;
-	return authority_parse(m->authority, &m->host) ? FAULT_NONE : FAULT_HOST_MALFORMED;
-}
-
-/* One request id, of a length that a log can bear; an empty one is none. */
-#define REQUEST_ID_MAX 512u
-
-static void
-request_id_parse(struct head *h)
-{
-	bool found = false;
-
-	for (uint32_t i = 0; i < h->m->nfields; i++) {
-		struct field *f = &h->m->fields[i];
-
-		if (f->id != FIELD_REQUEST_ID)
-			continue;
-		f->drop = found || f->value.len == 0;
-		found = found || !f->drop;
-		f->value.len = MIN(f->value.len, REQUEST_ID_MAX);
-	}
-}
-
-static enum fault_id
-request_parse(struct head *h)
-{
+	struct head *h = &l->head;
 	enum fault_id fault;
 
 	h->absolute.len = 0;
 	h->close = false;
-	fault = request_line(h);
+	fault = request_line(l);
 	if (fault == FAULT_NONE)
-		fault = fields_parse(h, 1, DROP_ALWAYS | 1u << FIELD_LATTICE);
+		fault = fields_parse(l, 1, DROP_ALWAYS | 1u << FIELD_LATTICE);
 	if (fault == FAULT_NONE)
-		fault = host_parse(h);
+		fault = head_host(h);
 	if (fault == FAULT_NONE)
 		fault = framing_parse(h);
 	if (fault == FAULT_NONE)
 		fault = connection_parse(h);
 	if (fault == FAULT_NONE)
-		fault = expect_parse(h);
+		fault = head_expect(h);
 	if (fault != FAULT_NONE)
 		return fault;
 	upgrade_parse(h);
-	te_parse(h);
+	head_te(h);
 	if (head_has(h, FIELD_REQUEST_ID))
-		request_id_parse(h);
+		head_request_id(h);
 	return FAULT_NONE;
 }
 
 int
 h1_parse_request(struct msg *m, const char *p, size_t n, size_t *scanned, const struct fault **fault)
 {
-	struct head h;
+	struct lines l;
 	enum fault_id id;
 	size_t skip = 0;
 	enum scan rc;
@@ -631,17 +435,17 @@ h1_parse_request(struct msg *m, const char *p, size_t n, size_t *scanned, const 
 			return 0;
 		skip = p[1] == '\n' ? 2 : 0;
 	}
-	h.m = m;
-	h.p = p + skip;
-	h.limit = p + n;
-	rc = head_scan(&h, n - skip, scanned, &id);
+	l.head.m = m;
+	l.p = p + skip;
+	l.limit = p + n;
+	rc = head_scan(&l, n - skip, scanned, &id);
 	if (rc == SCAN_MORE)
 		return 0;
 	if (rc == SCAN_DONE)
-		id = h.nlines == 0 ? FAULT_EMPTY_LINE : request_parse(&h);
+		id = l.nlines == 0 ? FAULT_EMPTY_LINE : request_parse(&l);
 	if (id == FAULT_NONE)
 		return (int)(skip + *scanned);
-	*fault = &request_faults[id];
+	*fault = &head_request_faults[id];
 	return -1;
 }
 
@@ -649,10 +453,10 @@ h1_parse_request(struct msg *m, const char *p, size_t n, size_t *scanned, const 
 
 /* HTTP/1.1 SP 3 digits [SP reason]; the last blank is often forgotten. */
 static enum fault_id
-status_line(struct head *h)
+status_line(struct lines *l)
 {
-	struct msg *m = h->m;
-	const char *p = h->p, *end = p + h->ends[0];
+	struct msg *m = l->head.m;
+	const char *p = l->p, *end = p + l->ends[0];
 	unsigned status = 0;
 	enum fault_id fault;
 
@@ -699,13 +503,14 @@ answer_framing(struct head *h, enum method method)
 }
 
 static enum fault_id
-response_parse(struct head *h, enum method method)
+response_parse(struct lines *l, enum method method)
 {
+	struct head *h = &l->head;
 	struct msg *m = h->m;
-	enum fault_id fault = status_line(h);
+	enum fault_id fault = status_line(l);
 
 	if (fault == FAULT_NONE)
-		fault = fields_parse(h, 1, DROP_ALWAYS);
+		fault = fields_parse(l, 1, DROP_ALWAYS);
 	h->close = false;
 	if (fault == FAULT_NONE)
 		fault = answer_framing(h, method);
@@ -723,21 +528,21 @@ int
 h1_parse_response(struct msg *m, const char *p, size_t n, size_t *scanned, enum method request_method,
     const struct fault **fault)
 {
-	struct head h;
+	struct lines l;
 	enum fault_id id;
 	enum scan rc;
 
-	h.m = m;
-	h.p = p;
-	h.limit = p + n;
-	rc = head_scan(&h, n, scanned, &id);
+	l.head.m = m;
+	l.p = p;
+	l.limit = p + n;
+	rc = head_scan(&l, n, scanned, &id);
 	if (rc == SCAN_MORE)
 		return 0;
 	if (rc == SCAN_DONE)
-		id = h.nlines == 0 ? FAULT_EMPTY_LINE : response_parse(&h, request_method);
+		id = l.nlines == 0 ? FAULT_EMPTY_LINE : response_parse(&l, request_method);
 	if (id == FAULT_NONE)
 		return (int)*scanned;
-	*fault = &response_faults[id];
+	*fault = &head_response_faults[id];
 	return -1;
 }
 
@@ -746,8 +551,8 @@ h1_parse_response(struct msg *m, const char *p, size_t n, size_t *scanned, enum 
 int
 h1_parse_trailers(struct msg *m, const char *p, size_t n, const struct fault **fault)
 {
-	struct head h;
-	struct scanner s = {p, MIN(n, (size_t)TRAILER_BYTES_MAX), 0, 0, FIELDS_MAX, h.ends, FAULT_NONE};
+	struct lines l;
+	struct scanner s = {p, MIN(n, (size_t)TRAILER_BYTES_MAX), 0, 0, FIELDS_MAX, l.ends, FAULT_NONE};
 	enum scan rc = scan_lines(&s);
 
 	m->nfields = 0;
@@ -756,14 +561,14 @@ h1_parse_trailers(struct msg *m, const char *p, size_t n, const struct fault **f
 	if (rc == SCAN_MORE)
 		return 0;
 	if (rc == SCAN_DONE) {
-		h.m = m;
-		h.p = p;
-		h.limit = p + n;
-		h.nlines = s.nlines;
-		s.fault = fields_parse(&h, 0, UINT32_MAX << FIELD_HOST);
+		l.head.m = m;
+		l.p = p;
+		l.limit = p + n;
+		l.nlines = s.nlines;
+		s.fault = fields_parse(&l, 0, UINT32_MAX << FIELD_HOST);
 	}
 	if (s.fault != FAULT_NONE) {
-		*fault = &request_faults[s.fault];
+		*fault = &head_request_faults[s.fault];
 		return -1;
 	}
 	for (uint32_t i = 0; i < m->nfields; i++)

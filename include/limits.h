@@ -43,6 +43,25 @@
 #define NAME_ASK_MS 4000u	 /* before the 5 s after which resolv.conf(5) asks again */
 #define NAME_NEGATIVE_TTL 5u	 /* seconds, and never more than the names' own: a new service is soon seen */
 
+/*
+ * HTTP/2 (engine/http/h2.c); past each a peer is told ENHANCE_YOUR_CALM. Frames that carry nothing (SETTINGS,
+ * PING, PRIORITY, WINDOW_UPDATE, RST_STREAM, HEADERS, empty DATA...): a bucket, as large as nghttp2's bound
+ * on unsent acks, filled by time and, as Envoy does it, by each stream that begins and each DATA frame we
+ * send. 100 a second are more than any keep-alive or window needs that nothing is sent to.
+ */
+#define H2_FRAMES_BURST 1000u
+#define H2_FRAMES_RATE 100u
+#define H2_FRAMES_EARNED 10u
+/* Streams that a client resets unanswered or makes us reset (CVE-2023-44487, CVE-2025-8671): nghttp2's
+ * figures. A burst of deadlines that pass together is a client's right. */
+#define H2_RESETS_BURST 1000u
+#define H2_RESETS_RATE 33u
+/* A header block as it comes, and unpacked (CVE-2024-27316). What is above HEAD_BYTES_MAX and below this is
+ * answered with 431. CONTINUATION frames of 16 KiB fill it; smaller ones nobody has a reason to send. */
+#define H2_BLOCK_BYTES_MAX (4 * HEAD_BYTES_MAX)
+#define H2_CONTINUATIONS_MAX 16u
+#define H2_SETTINGS_MAX 32u /* in one frame, as nghttp2 */
+
 #define WORKERS_MAX 256u
 /* A counter slot per rule, target, ... in every worker: chunks keep their address when more come. */
 #define SLOT_CHUNK 4096u

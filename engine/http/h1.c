@@ -401,6 +401,7 @@ request_parse(struct lines *l)
 
 	h->absolute.len = 0;
 	h->close = false;
+	h->m->tunnel = false;
 	fault = request_line(l);
 	if (fault == FAULT_NONE)
 		fault = fields_parse(l, 1, DROP_ALWAYS | 1u << FIELD_LATTICE);

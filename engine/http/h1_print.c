@@ -195,6 +195,8 @@ h1_print_request(char *out, const struct msg *m, const struct msg_forward *f)
 	}
 	if (f->identity.len > 0)
 		put_pair(&pr, STR("x-amzn-lattice-identity"), f->identity);
+	if (m->tunnel)
+		put_pair(&pr, STR("sec-websocket-key"), f->key);
 	if (f->chunked && !(seen & BIT(FIELD_TRANSFER_ENCODING)))
 		PUT(&pr, "transfer-encoding: chunked\r\n");
 	else if (!f->chunked && m->body == BODY_LENGTH && !(seen & BIT(FIELD_CONTENT_LENGTH)))

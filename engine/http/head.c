@@ -104,6 +104,12 @@ authority_parse(struct str a, struct str *host)
 }
 
 enum fault_id
+head_authority(struct msg *m)
+{
+	return authority_parse(m->authority, &m->host) ? FAULT_NONE : FAULT_HOST_MALFORMED;
+}
+
+enum fault_id
 head_host(struct head *h)
 {
 	struct msg *m = h->m;
@@ -121,7 +127,7 @@ head_host(struct head *h)
 	m->host = (struct str){0};
 	if (m->authority.len == 0 && m->minor == 0)
 		return FAULT_NONE;
-	return authority_parse(m->authority, &m->host) ? FAULT_NONE : FAULT_HOST_MALFORMED;
+	return head_authority(m);
 }
 
 /* One request id, of a length that a log can bear; an empty one is none. */

@@ -84,8 +84,9 @@ head_note(struct head *h, enum field_id id, uint32_t i)
 bool head_lists(const struct msg *m, enum field_id id, struct str word);
 
 /* Each looks at its own fields, and at m->minor. */
-enum fault_id head_host(struct head *h);   /* host and authority, from Host and h->absolute */
-enum fault_id head_length(struct head *h); /* of the content-length that there is: body and length */
+enum fault_id head_host(struct head *h);     /* host and authority, from Host and h->absolute */
+enum fault_id head_authority(struct msg *m); /* host, of the authority */
+enum fault_id head_length(struct head *h);   /* of the content-length that there is: body and length */
 enum fault_id head_expect(struct head *h);
 void head_te(struct head *h);	      /* `trailers` passes */
 void head_request_id(struct head *h); /* one at most, of bounded length */

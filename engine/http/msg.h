@@ -58,6 +58,7 @@ struct msg {
 	struct str authority;	   /* Host as it will be forwarded, with its port */
 	enum method method_id;
 	bool expect_continue;
+	bool tunnel; /* upgrade, asked for by HTTP/2's means (RFC 8441) */
 	/* answer */
 	uint16_t status;
 	struct str reason;
@@ -79,6 +80,7 @@ struct msg_forward {
 	struct str request_id; /* used when the client sent none */
 	struct str identity;   /* of the client's certificate: x-amzn-lattice-identity; len 0: none */
 	bool chunked;	       /* HTTP/1: the body goes out chunked */
+	struct str key;	       /* HTTP/1: sec-websocket-key for a tunnel, 24 bytes; HTTP/2 has none */
 };
 /* Room that printing can need beyond the parsed head's own length, identity apart. */
 #define MSG_GROWTH_MAX 384u

@@ -11,7 +11,7 @@ BASE  = alloc arena str map log diag clock addr slots
 HTTP  = msg field head h1 h1_print chunk block block_print grpc h2
 DNS   = dns
 ROUTE = table match balance names
-NET   = ring buf timer netns sock conn listen
+NET   = ring buf timer netns sock conn tls tls_held tls_peer tls_world listen
 PROXY = worker client exchange request answer tunnel relay upstream resolve ask dialog resolver engine
 FS    = schema parse pair rights routes spaces model edit reach check zones compile explain status store preload errors undo hold txn heal settle node attr dir handle view watch ops config main
 
@@ -26,7 +26,7 @@ CC        = gcc
 OPT       = -O2
 WARN      = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef \
             -Wno-unused-parameter -Werror
-CPPFLAGS += -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -DLATTICEFS_VERSION='"$(VERSION)"' -Iinclude \
+CPPFLAGS += -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -DLATTICEFS_VERSION='"$(VERSION)"' -iquote include \
             $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CFLAGS   += -std=gnu17 -g $(OPT) $(WARN) -fno-strict-aliasing -pthread $(SAN)
 LDLIBS   += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -pthread

@@ -16,6 +16,12 @@
 /* Digits of a Content-Length or chunk size that fit 2^63 - 1 with room for sums. */
 #define BODY_BYTES_MAX ((uint64_t)1 << 62)
 
+/* TLS (engine/net/tls.h). A chain of ten RSA-4096 certificates is 20 KiB; OpenSSL's own bound is 100. */
+#define TLS_HANDSHAKE_MAX (128u * 1024) /* bytes of a peer before the handshake is over */
+#define TLS_CERTIFICATES_MAX (64u * 1024)
+#define TLS_UNSENT_MAX 8192u   /* of our own answers (alerts, key updates) to a peer that does not read */
+#define TLS_IDENTITY_MAX 2048u /* text of a client certificate: a field of a head with 60 KiB */
+
 /* Contract 3. */
 #define FORWARD_GROUPS_MAX 10u
 #define WEIGHT_MAX 999u

@@ -1,19 +1,19 @@
 /* conn.c - receive, send, connect, close. */
-#include "conn.h"
+#include "tls_conn.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
-static void arm(struct conn *c, bool later);
-
 static void
 let_go(struct conn *c)
 {
-	if (c->receiving || c->sending || c->connecting)
+	if (c->reading || c->writing || c->connecting)
 		return;
 	timer_stop(&c->net->wheel, &c->timer);
-	list_del(&c->starved);
+	conn_unhold(c);
+	if (c->tls != NULL)
+		tls_free(c);
 	if (c->trailers != NULL)
 		buf_put(c->net->pools, c->trailers);
 	if (c->fd >= 0)
@@ -29,7 +29,7 @@ received(struct op *op, int result, uint32_t flags)
 	struct conn *c = container_of(op, struct conn, recv_op);
 	struct buf *b = NULL;
 
-	c->receiving = false;
+	c->receiving = c->reading = false;
 	c->more = ring_has_more(flags);
 	if (ring_has_buffer(flags))
 		b = buf_taken(
@@ -41,14 +41,19 @@ received(struct op *op, int result, uint32_t flags)
 	if (c->closing) {
 		let_go(c);
 	} else if (b != NULL) {
-		c->events->data(c, b);
+		if (c->tls != NULL)
+			tls_received(c, b);
+		else
+			c->events->data(c, b);
 	} else if (result == -ENOBUFS) {
 		/* The bigger ones may all be with slow receivers: smaller ones keep everybody going. */
 		if (!buf_starved(&c->net->pools[c->recv_class]) && c->recv_class > BUF_SMALL)
 			c->recv_class--;
 		list_append(&c->net->pools[c->recv_class].starved, &c->starved);
 	} else if (result == -EINTR || result == -EAGAIN) {
-		arm(c, false);
+		conn_arm(c, false);
+	} else if (c->tls != NULL) {
+		tls_ended(c, result);
 	} else {
 		c->ended = true;
 		c->events->end(c, result);
@@ -72,14 +77,18 @@ static void
 sent(struct op *op, int result, uint32_t flags)
 {
 	struct conn *c = container_of(op, struct conn, send_op);
+	/* MSG_WAITALL gives less only when the connection broke. */
+	int error = result >= 0 && (uint32_t)result < c->send_len ? -EPIPE : MIN(result, 0);
 
-	conn_unhold(c);
-	if (c->closing)
+	c->writing = false;
+	if (c->closing) {
 		let_go(c);
-	else if (result >= 0 && (uint32_t)result < c->send_len)
-		c->events->sent(c, -EPIPE); /* MSG_WAITALL gives less only when the connection broke */
-	else
-		c->events->sent(c, MIN(result, 0));
+	} else if (c->tls != NULL) {
+		tls_sent(c, error);
+	} else {
+		conn_unhold(c);
+		c->events->sent(c, error);
+	}
 }
 
 static void
@@ -90,6 +99,8 @@ connected(struct op *op, int result, uint32_t flags)
 	c->connecting = false;
 	if (c->closing)
 		let_go(c);
+	else if (c->tls != NULL && result == 0)
+		tls_connected(c);
 	else
 		c->events->connected(c, result);
 }
@@ -132,14 +143,16 @@ conn_connect(struct conn *c, const struct addr *a)
 	ring_connect(c->net->ring, &c->connect_op, c->fd, &a->sa, addr_len(a));
 }
 
-static void
-arm(struct conn *c, bool later)
+void
+conn_arm(struct conn *c, bool later)
 {
 	c->receiving = true;
-	if (c->carrier != NULL)
+	if (c->carrier != NULL) {
 		c->carrier->recv(c);
-	else
-		ring_recv(c->net->ring, &c->recv_op, c->fd, c->recv_class, later);
+		return;
+	}
+	c->reading = true;
+	ring_recv(c->net->ring, &c->recv_op, c->fd, c->recv_class, later);
 }
 
 static void
@@ -149,7 +162,10 @@ receive(struct conn *c, enum buf_class class, bool later)
 	if (c->receiving || c->ended || !list_empty(&c->starved))
 		return;
 	c->recv_class = (uint8_t) class;
-	arm(c, later);
+	if (c->tls != NULL)
+		tls_recv(c, later);
+	else
+		conn_arm(c, later);
 }
 
 void
@@ -172,6 +188,15 @@ conn_frame(struct conn *c, uint32_t head, bool last)
 	c->last = last;
 }
 
+void
+conn_write(struct conn *c, const void *p, uint32_t n)
+{
+	assert(!c->writing);
+	c->writing = true;
+	c->send_len = n;
+	ring_send(c->net->ring, &c->send_op, c->fd, p, n);
+}
+
 /* Sends c->parts. */
 static void
 send_parts(struct conn *c, unsigned nparts)
@@ -181,9 +206,12 @@ send_parts(struct conn *c, unsigned nparts)
 	c->unsent = UINT32_MAX;
 	if (c->carrier != NULL) {
 		c->carrier->send(c);
+	} else if (c->tls != NULL) {
+		tls_send(c);
 	} else if (nparts == 1) {
-		ring_send(c->net->ring, &c->send_op, c->fd, c->parts[0].iov_base, c->parts[0].iov_len);
+		conn_write(c, c->parts[0].iov_base, c->send_len);
 	} else {
+		c->writing = true;
 		c->message = (struct msghdr){.msg_iov = c->parts, .msg_iovlen = nparts};
 		ring_sendmsg(c->net->ring, &c->send_op, c->fd, &c->message);
 	}
@@ -223,7 +251,10 @@ conn_shutdown(struct conn *c)
 		c->carrier->shutdown(c);
 		return;
 	}
-	shutdown(c->fd, SHUT_WR);
+	if (c->tls != NULL)
+		tls_shutdown(c);
+	else
+		shutdown(c->fd, SHUT_WR);
 }
 
 void
@@ -242,16 +273,18 @@ conn_close(struct conn *c)
 {
 	assert(!c->closing);
 	c->closing = true;
+	list_del(&c->starved);
 	if (c->carrier != NULL) {
 		c->carrier->close(c);
 		c->receiving = c->connecting = false;
-		conn_unhold(c);
 		let_go(c);
 		return;
 	}
-	if (c->receiving)
+	if (c->tls != NULL && c->fd >= 0)
+		tls_close(c);
+	if (c->reading)
 		ring_cancel(c->net->ring, &c->recv_op);
-	if (c->sending)
+	if (c->writing)
 		ring_cancel(c->net->ring, &c->send_op);
 	if (c->connecting)
 		ring_cancel(c->net->ring, &c->connect_op);
@@ -297,7 +330,26 @@ conn_wake_starved(struct net *net)
 			struct conn *c = container_of(p->starved.next, struct conn, starved);
 
 			list_del(&c->starved);
-			arm(c, false);
+			conn_arm(c, false);
 		}
+	}
+}
+
+void
+conn_wake_ready(struct net *net)
+{
+	struct list now;
+
+	/* Taken over first: whoever is told may arm again, and has his turn in the next one. */
+	list_init(&now);
+	if (list_empty(&net->ready))
+		return;
+	list_add(&net->ready, &now);
+	list_del(&net->ready);
+	while (!list_empty(&now)) {
+		struct conn *c = container_of(now.next, struct conn, starved);
+
+		list_del(&c->starved);
+		tls_ready(c);
 	}
 }

@@ -18,7 +18,8 @@ struct net {
 	struct buf_pool pools[BUF_CLASSES];
 	struct wheel wheel;
 	uint64_t now_ms;
-	uint32_t nopen; /* connections and listeners that the kernel may still use */
+	uint32_t nopen;	   /* connections and listeners that the kernel may still use */
+	struct list ready; /* connections that have something to tell without the kernel: conn_wake_ready */
 };
 
 struct conn;
@@ -53,10 +54,12 @@ struct conn {
 	const struct conn_carrier *carrier; /* of a stream, else NULL */
 	struct tls *tls;		    /* NULL: none */
 	struct timer timer;
-	struct list starved;
+	struct list starved; /* in a pool's list, or in net's ready */
 	int fd;
 	uint8_t recv_class;
-	bool receiving, sending, connecting, closing, ended;
+	bool receiving, sending; /* as the owner asked for it */
+	bool reading, writing;	 /* recv_op, send_op are the kernel's; with TLS also without the owner */
+	bool connecting, closing, ended;
 	bool more;	       /* the last receive left something in the socket */
 	struct buf *held;      /* conn_hold */
 	struct iovec parts[2]; /* of the send in flight */
@@ -92,5 +95,8 @@ void conn_deadline(struct conn *c, uint64_t in_ms);
 bool conn_progress(struct conn *c);
 /* Arms the receives that had found no buffer, as far as there are buffers now; once a turn. */
 void conn_wake_starved(struct net *net);
+/* Tells what connections with TLS have left over for owners that armed a receive meanwhile; once a turn, and
+ * the next one may not wait while net->ready is not empty. */
+void conn_wake_ready(struct net *net);
 
 #endif

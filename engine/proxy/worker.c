@@ -220,12 +220,13 @@ loop(struct worker *w)
 	struct net *net = &w->net;
 
 	while (!is_over(w)) {
-		ring_turn(net->ring, wheel_wait(&net->wheel, net->now_ms));
+		ring_turn(net->ring, list_empty(&net->ready) ? wheel_wait(&net->wheel, net->now_ms) : 0);
 		net->now_ms = clock_ms();
 		wheel_run(&net->wheel, net->now_ms);
 		for (int i = 0; i < BUF_CLASSES; i++)
 			buf_refill(&net->pools[i]);
 		conn_wake_starved(net);
+		conn_wake_ready(net);
 	}
 }
 
@@ -259,6 +260,7 @@ begin(struct worker *w)
 		CPU_SET(w->cpu, &set);
 		sched_setaffinity(0, sizeof(set), &set); /* a wish */
 	}
+	list_init(&net->ready);
 	if (getrandom(w->random, sizeof(w->random), 0) != sizeof(w->random))
 		return -errno;
 	rc = ring_new(&net->ring, RING_ENTRIES, engine_ring_features(w->engine));

@@ -5,6 +5,8 @@
  */
 #include "check.h"
 #include "limits.h"
+#include "meet.h"
+#include "protocols.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -21,14 +23,7 @@ problem_add(struct entry *e)
 	return &ps->all[ps->n++];
 }
 
-/* Where a problem points: a node, or one of its attributes; v's text is quoted when a line is told. */
-struct where {
-	const struct node *node;
-	const struct value *value; /* NULL: the node itself */
-	unsigned line, column;
-};
-
-static struct where
+struct where
 where_value(const struct node *n, uint32_t index)
 {
 	const struct value *v = n->values[index];
@@ -36,7 +31,7 @@ where_value(const struct node *n, uint32_t index)
 	return (struct where){n, v, v == NULL ? 0 : v->line, v == NULL ? 0 : v->column};
 }
 
-static void __attribute__((format(printf, 4, 5)))
+struct problem *
 problem(struct entry *e, struct where at, int err, const char *fmt, ...)
 {
 	struct problem *p = problem_add(e);
@@ -52,6 +47,7 @@ problem(struct entry *e, struct where at, int err, const char *fmt, ...)
 	if (at.value != NULL)
 		diag_quote(&p->d, at.value->text);
 	p->remind = strstr(message, "(did you mean") == NULL;
+	return p;
 }
 
 /* Texts that do not parse: kept since the edit had to take anything. True when there was one. */
@@ -143,6 +139,14 @@ node_number(const struct node *n, uint32_t index, uint32_t preset)
 	return node_has(n, index) ? n->values[index]->number : preset;
 }
 
+const char *
+node_word(const struct node *n, uint32_t index)
+{
+	size_t count;
+
+	return schema_attributes(n->what, &count)[index].words[node_number(n, index, 0)];
+}
+
 bool
 node_is_complete(const struct node *n)
 {
@@ -169,7 +173,7 @@ check_rules(const struct model *m, struct entry *e, struct node *listener)
 		struct node *rule = listener->kids[0].at[i], **cell, *late;
 
 		rule->wrong = check_texts(e, rule);
-		if (!check_refs(m, e, rule, RULE_ACTION))
+		if (!check_refs(m, e, rule, RULE_ACTION) || !protocols_check_rule(e, rule))
 			rule->wrong = true;
 		if (!node_has(rule, RULE_PRIORITY))
 			continue;
@@ -192,7 +196,7 @@ check_listener(const struct model *m, struct entry *e, struct node *l)
 	const struct kids *others = &l->parent->kids[0];
 
 	l->wrong = check_texts(e, l);
-	if (!check_refs(m, e, l, LISTENER_DEFAULT_ACTION))
+	if (!check_refs(m, e, l, LISTENER_DEFAULT_ACTION) || !protocols_check_listener(e, l))
 		l->wrong = true;
 	for (uint32_t i = 0; node_has(l, LISTENER_PORT) && i < others->n; i++) {
 		const struct node *o = others->at[i];
@@ -215,9 +219,10 @@ struct addr
 target_addr(const struct node *target)
 {
 	struct addr a = target->values[0]->addrs[0];
+	uint32_t port = node_number(target->parent, GROUP_PROTOCOL, GROUP_HTTP) == GROUP_HTTPS ? 443 : 80;
 
 	if (addr_port(&a) == 0)
-		addr_set_port(&a, (uint16_t)node_number(target->parent, GROUP_PORT, 80));
+		addr_set_port(&a, (uint16_t)node_number(target->parent, GROUP_PORT, port));
 	return a;
 }
 
@@ -307,7 +312,7 @@ check_group(const struct model *m, struct entry *e)
 	if (g == NULL)
 		return;
 	g->wrong = check_texts(e, g);
-	if (!check_refs(m, e, g, GROUP_VPC))
+	if (!check_refs(m, e, g, GROUP_VPC) || !protocols_check_group(e, g))
 		g->wrong = true;
 	for (uint32_t i = 0; i < g->kids[0].n; i++) {
 		struct node *t = g->kids[0].at[i];
@@ -681,6 +686,7 @@ job_add(struct check *c, struct entry *e)
 	*j = (struct job){.entry = e};
 	job_networks(c, j);
 	job_wants(c, j);
+	meet_offers(c, j);
 }
 
 void
@@ -713,6 +719,13 @@ check_run(struct check *c, struct edit *e, const struct table *served)
 		}
 	}
 	check_names(c);
+	meet_check(c);
+}
+
+const struct service *
+check_before(const struct check *c, const struct entry *e)
+{
+	return c->served != NULL && e->served ? table_service(c->served, e->index) : NULL;
 }
 
 void
@@ -723,4 +736,5 @@ check_fini(struct check *c)
 	free(c->by_vpc);
 	free(c->jobs);
 	map_fini(&c->claims);
+	map_fini(&c->meetings);
 }

@@ -21,6 +21,13 @@ struct want {
 	unsigned line, column;
 };
 
+/* An address, without a port, on which a service is offered. */
+struct offer {
+	struct addr addr;
+	uint32_t vpc;
+	const char *netns; /* as in struct reach */
+};
+
 /* A service to be compiled. */
 struct job {
 	struct entry *entry;
@@ -28,6 +35,8 @@ struct job {
 	uint32_t nnetworks;
 	struct want *wants;
 	uint32_t nwants;
+	struct offer *offers; /* networks may reach the same */
+	uint32_t noffers;
 };
 
 struct check {
@@ -40,7 +49,8 @@ struct check {
 	const struct reach **by_vpc; /* the same by namespace, then as above */
 	struct job *jobs;
 	uint32_t njobs, jobs_size;
-	struct map claims; /* scope and name: the entry that has it */
+	struct map claims;   /* scope and name: the entry that has it */
+	struct map meetings; /* place: who has it (meet.c) */
 };
 
 /* Looks at every dirty entry: fills its `found`, the `wrong` of its nodes, and jobs for the services. */
@@ -49,6 +59,19 @@ void check_reaches(struct check *c); /* the part of it that model_explain_place 
 /* Those of one namespace, in the order of reaches. */
 const struct reach *const *check_reaches_of(const struct check *c, uint32_t vpc, uint32_t *n);
 void check_fini(struct check *c);
+/* The service as it is served, or NULL. */
+const struct service *check_before(const struct check *c, const struct entry *e);
+
+/* Where a problem points: a node, or one of its attributes; v's text is quoted when a line is told. */
+struct where {
+	const struct node *node;
+	const struct value *value; /* NULL: the node itself */
+	unsigned line, column;
+};
+
+struct where where_value(const struct node *n, uint32_t index);
+/* Adds one to what was found of the entry; valid until the next. */
+struct problem *problem(struct entry *e, struct where at, int err, const char *fmt, ...) PRINTF(4, 5);
 
 /* The association by which the VPC is in a network, the eldest when there are several; NULL: in none. */
 const struct node *vpc_owner(const struct entry *vpc);
@@ -60,6 +83,8 @@ const struct node *vpc_owner(const struct entry *vpc);
 bool node_is_complete(const struct node *n);
 /* The value of a one-value attribute or its default; n has none of its texts wrong. */
 uint32_t node_number(const struct node *n, uint32_t index, uint32_t preset);
+/* The word of an attribute that is one of some; the first when it is not set. */
+const char *node_word(const struct node *n, uint32_t index);
 /* Orders by family, IPv4 first, then address, then port. */
 int addr_compare(const struct addr *a, const struct addr *b);
 /* A target's address, its port filled in. */

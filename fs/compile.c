@@ -6,30 +6,13 @@
 #include "compile.h"
 #include "check.h"
 #include "limits.h"
+#include "meet.h"
 #include "zones.h"
 #include "pair.h"
 #include <errno.h>
 #include <stdio.h>
 
 /* ------------------------------------------------------------------ places */
-
-/* An address, a port and a namespace as a key, in bytes: it is made for every place at every change. */
-struct place_key {
-	uint32_t vpc;
-	uint16_t family, port;
-	uint8_t ip[16];
-};
-
-static struct str
-place_key(const struct addr *a, uint32_t vpc, struct place_key *k)
-{
-	*k = (struct place_key){.vpc = vpc, .family = a->sa.sa_family, .port = addr_port(a)};
-	if (k->family == AF_INET)
-		memcpy(k->ip, &a->in.sin_addr, sizeof(a->in.sin_addr));
-	else
-		memcpy(k->ip, &a->in6.sin6_addr, sizeof(a->in6.sin6_addr));
-	return (struct str){(const char *)k, sizeof(*k)};
-}
 
 static void
 place_touch(struct edit *e, struct place_record *r)
@@ -96,12 +79,6 @@ slot_take(struct edit *e)
 {
 	e->taken = array_room(e->taken, e->ntaken, &e->taken_size, sizeof(*e->taken));
 	return e->taken[e->ntaken++] = slots_take(e->m->counters);
-}
-
-static const struct service *
-old_service(const struct check *c, const struct entry *e)
-{
-	return c->served != NULL && e->served ? table_service(c->served, e->index) : NULL;
 }
 
 static const struct group *
@@ -219,7 +196,9 @@ service_equal(const struct service *a, const struct service *b)
 static bool
 group_equal(const struct group *a, const struct group *b)
 {
-	if (a->slot != b->slot || a->vpc != b->vpc || a->ntargets != b->ntargets || !str_eq(a->name, b->name))
+	if (a->slot != b->slot || a->vpc != b->vpc || a->ntargets != b->ntargets ||
+	    !str_eq(a->name, b->name) || a->protocol != b->protocol || a->version != b->version ||
+	    a->tls_edition != b->tls_edition)
 		return false;
 	for (uint32_t i = 0; i < a->ntargets; i++)
 		if (a->targets[i].slot != b->targets[i].slot ||
@@ -338,23 +317,15 @@ record_compare(const void *a, const void *b)
 static void
 places_build(struct check *c, const struct job *j, struct service *s)
 {
-	size_t max = (size_t)c->nreaches * s->nlisteners * 2, n = 0;
+	size_t max = (size_t)j->noffers * s->nlisteners, n = 0;
 	struct place_record **records = arena_alloc(&c->arena, max * sizeof(struct place_record *));
-	struct addr pair[2];
 
-	pair_make(c->m->account, str_of(j->entry->name), pair);
+	for (uint32_t i = 0; i < j->noffers; i++) {
+		for (uint32_t l = 0; l < s->nlisteners; l++) {
+			struct addr addr = j->offers[i].addr;
 
-	for (uint32_t i = 0; i < c->nreaches; i++) {
-		const struct reach *reach = &c->reaches[i];
-		bool own = reach->addr.sa.sa_family == AF_UNSPEC, in = false;
-
-		for (uint32_t k = 0; k < j->nnetworks; k++)
-			in = in || j->networks[k] == reach->network;
-		for (uint32_t l = 0; in && l < s->nlisteners * (own ? 2 : 1); l++) {
-			struct addr addr = own ? pair[l % 2] : reach->addr;
-
-			addr_set_port(&addr, s->listeners[own ? l / 2 : l].port);
-			records[n++] = place_get(c->e, &addr, reach->vpc);
+			addr_set_port(&addr, s->listeners[l].port);
+			records[n++] = place_get(c->e, &addr, j->offers[i].vpc);
 		}
 	}
 	if (n > 1)
@@ -427,6 +398,26 @@ group_number(const struct check *c, const struct node *group)
 	return vpc_number(c->m, v->refs[0].entry->node, false);
 }
 
+/* Idle connections belong to a target's slot: what was agreed on them must still hold. */
+static bool
+is_spoken_to_alike(const struct group *a, const struct group *b)
+{
+	return a->vpc == b->vpc && a->protocol == b->protocol && a->version == b->version &&
+	       (a->protocol != GROUP_HTTPS || a->tls_edition == b->tls_edition);
+}
+
+static void
+group_protocol(struct check *c, struct group *g, const struct node *n, const struct group *old)
+{
+	g->protocol = (enum group_protocol)node_number(n, GROUP_PROTOCOL, GROUP_HTTP);
+	g->version = (enum group_version)node_number(n, GROUP_PROTOCOL_VERSION, GROUP_HTTP1);
+	g->verify_system = node_number(n, GROUP_VERIFY, 0) == 1;
+	if (old != NULL && old->verify_system == g->verify_system && str_eq(old->ca, g->ca))
+		g->tls_edition = old->tls_edition;
+	else
+		g->tls_edition = ++c->m->edition;
+}
+
 /* A group that is wrong is there, but empty: who forwards to it need not be made anew when it is put right.
  */
 static struct group *
@@ -443,6 +434,7 @@ group_build(struct check *c, const struct entry *e, const struct group *old)
 	g->targets = arena_alloc(&g->arena, n->kids[0].n * sizeof(*g->targets));
 	number = group_number(c, n);
 	g->vpc = number == SLOT_NONE ? 0 : number;
+	group_protocol(c, g, n, old);
 	for (uint32_t i = 0; i < n->kids[0].n && !n->wrong && number != SLOT_NONE; i++) {
 		const struct node *t = n->kids[0].at[i];
 		struct target *out = &g->targets[g->ntargets];
@@ -453,8 +445,7 @@ group_build(struct check *c, const struct entry *e, const struct group *old)
 		out->name = arena_str(&g->arena, str_of(t->name));
 		out->addr = target_addr(t);
 		was = old_target(old, t->name, &cursor);
-		/* Idle connections belong to the slot: another address or namespace needs another. */
-		out->slot = was != NULL && addr_eq(&was->addr, &out->addr) && old->vpc == g->vpc
+		out->slot = was != NULL && addr_eq(&was->addr, &out->addr) && is_spoken_to_alike(old, g)
 				? was->slot
 				: slot_take(c->e);
 	}
@@ -557,7 +548,7 @@ old_places_touch(struct check *c, const struct service *old)
 static void
 compile_service(struct check *c, struct build **b, struct entry *e, const struct job *j)
 {
-	const struct service *old = old_service(c, e);
+	const struct service *old = check_before(c, e);
 	struct service *new = j == NULL ? NULL : service_build(c, j, old);
 	struct numbers before = {0}, after = {0};
 
@@ -607,7 +598,7 @@ place_build(const struct check *c, const struct place_record *r)
 	p->serial = r->serial;
 	p->vpc = r->vpc;
 	p->addr = r->addr;
-	p->protocol = PROTOCOL_HTTP;
+	p->protocol = meet_protocol(c, &r->addr, r->vpc);
 	p->open = r->vpc != 0 && pair_has(&addr);
 	at = check_reaches_of(c, r->vpc, &n);
 	p->scopes = xcalloc(MAX(n, 1), sizeof(*p->scopes));
@@ -644,15 +635,19 @@ compile_places(struct check *c, struct build **b)
 
 		if (new == NULL)
 			continue;
-		if (new->nscopes == old->nscopes && spaces_equal(new, old) &&
+		if (new->nscopes == old->nscopes &&new->protocol == old->protocol && spaces_equal(new, old) &&
 		    memcmp(new->scopes, old->scopes, old->nscopes * sizeof(*old->scopes)) == 0)
 			place_put(new);
 		else
 			build_place(build_get(c, b), new);
 	}
-	for (uint32_t i = 0; i < c->e->nplaces; i++)
-		if (!table_has_place(c->served, c->e->places[i]))
-			build_place(build_get(c, b), place_build(c, c->e->places[i]));
+	for (uint32_t i = 0; i < c->e->nplaces; i++) {
+		const struct place_record *r = c->e->places[i];
+
+		if (!table_has_place(c->served, r) ||
+		    table_place(c->served, r->index)->protocol != meet_protocol(c, &r->addr, r->vpc))
+			build_place(build_get(c, b), place_build(c, r));
+	}
 }
 
 static void
@@ -710,7 +705,8 @@ is_known(const struct entry *e, const struct problem *p)
 {
 	for (uint32_t i = 0; i < e->problems.n; i++)
 		if (strcmp(e->problems.all[i].d.path, p->d.path) == 0 &&
-		    strcmp(e->problems.all[i].d.message, p->d.message) == 0)
+		    strncmp(e->problems.all[i].d.message, p->d.message,
+			p->same > 0 ? p->same : sizeof(p->d.message)) == 0)
 			return true;
 	return false;
 }

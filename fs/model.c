@@ -578,6 +578,9 @@ value_set(struct edit *e, struct node *n, uint32_t index, struct value *v)
 		v->stamp = e->m->stamp;
 	refs_attach(e->m, n, v);
 	node_mark(e->m, n);
+	/* Who forwards to a group may not go with what it speaks now. */
+	if (n->what == KIND_GROUP && index == GROUP_PROTOCOL)
+		entry_mark_users(e->m, n->entry);
 }
 
 void

@@ -34,6 +34,7 @@ struct node {
 struct problem {
 	struct diag d;
 	bool remind;
+	uint32_t same; /* so many bytes of the message tell whether it is known; 0: all */
 };
 
 struct problems {

@@ -13,6 +13,7 @@ static const char *const words_type[] = {"IP", "INSTANCE", "LAMBDA", "ALB", NULL
 static const char *const words_group[] = {"HTTP", "HTTPS", "TCP", NULL};
 static const char *const words_version[] = {"HTTP1", "HTTP2", "GRPC", NULL};
 static const char *const words_address[] = {"IPV4", "IPV6", NULL};
+static const char *const words_verify[] = {"NONE", "SYSTEM", NULL};
 
 /* clang-format off */
 static const struct attribute vpc_attributes[] = {
@@ -56,7 +57,7 @@ static const struct attribute service_attributes[] = {
 };
 static const struct attribute listener_attributes[] = {
 	{.kind = KIND_LISTENER, .index = LISTENER_PROTOCOL, .name = "protocol",
-	    .type = TYPE_ENUM, .supported = true, .words = words_listener, .nsupported = 1, .preset = "HTTP",
+	    .type = TYPE_ENUM, .supported = true, .words = words_listener, .preset = "HTTP",
 	    .about = "what clients speak"},
 	{.kind = KIND_LISTENER, .index = LISTENER_PORT, .name = "port",
 	    .type = TYPE_NUMBER, .required = true, .supported = true, .min = 1, .max = 65535,
@@ -81,14 +82,14 @@ static const struct attribute group_attributes[] = {
 	    .type = TYPE_ENUM, .supported = true, .words = words_type, .nsupported = 1, .preset = "IP",
 	    .about = "what its targets are"},
 	{.kind = KIND_GROUP, .index = GROUP_PROTOCOL, .name = "protocol",
-	    .type = TYPE_ENUM, .supported = true, .words = words_group, .nsupported = 1, .preset = "HTTP",
+	    .type = TYPE_ENUM, .supported = true, .words = words_group, .preset = "HTTP",
 	    .about = "what targets speak"},
 	{.kind = KIND_GROUP, .index = GROUP_PROTOCOL_VERSION, .name = "protocol-version",
-	    .type = TYPE_ENUM, .supported = true, .words = words_version, .nsupported = 1, .preset = "HTTP1",
+	    .type = TYPE_ENUM, .supported = true, .words = words_version, .preset = "HTTP1",
 	    .about = "which HTTP they speak"},
 	{.kind = KIND_GROUP, .index = GROUP_PORT, .name = "port",
 	    .type = TYPE_NUMBER, .supported = true, .min = 1, .max = 65535, .preset = "80",
-	    .about = "port of targets that name none"},
+	    .about = "port of targets that name none; for HTTPS 443"},
 	{.kind = KIND_GROUP, .index = GROUP_IP_ADDRESS_TYPE, .name = "ip-address-type",
 	    .type = TYPE_ENUM, .supported = true, .words = words_address,
 	    .about = "family of all its targets; unset: whatever they are"},
@@ -98,6 +99,12 @@ static const struct attribute group_attributes[] = {
 	{.kind = KIND_GROUP, .index = GROUP_HEALTH_CHECK, .name = "health-check",
 	    .type = TYPE_INI, .lines = true,
 	    .about = "how targets are probed"},
+	{.kind = KIND_GROUP, .index = GROUP_CA, .name = "ca",
+	    .type = TYPE_PEM, .lines = true,
+	    .about = "who may sign the certificates of HTTPS targets"},
+	{.kind = KIND_GROUP, .index = GROUP_VERIFY, .name = "verify",
+	    .type = TYPE_ENUM, .supported = true, .words = words_verify, .preset = "NONE",
+	    .about = "what else vouches for HTTPS targets: the system's authorities"},
 };
 static const struct attribute target_attribute = {
 	.kind = KIND_GROUP, .name = "target", .type = TYPE_TARGET, .supported = true, .lines = true,

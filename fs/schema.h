@@ -51,7 +51,7 @@ struct attribute {
 	uint8_t index;	    /* among the attributes of its kind */
 };
 
-#define ATTRIBUTES_MAX 8u /* of one kind */
+#define ATTRIBUTES_MAX 9u /* of one kind */
 
 /* struct attribute.index by kind. */
 enum { VPC_NETNS, VPC_LISTEN };
@@ -75,6 +75,8 @@ enum {
 	GROUP_IP_ADDRESS_TYPE,
 	GROUP_VPC,
 	GROUP_HEALTH_CHECK,
+	GROUP_CA,
+	GROUP_VERIFY,
 };
 
 struct spot {

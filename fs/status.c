@@ -396,6 +396,7 @@ print_listener(const struct status_context *c, const struct node *n, struct text
 	char count[24];
 
 	print_head(c->model, n, NULL, out);
+	text_printf(out, "protocol %s\n", node_word(n, LISTENER_PROTOCOL));
 	if (l != NULL)
 		print_addresses(c, node_entry(n), l->port, out);
 	for (uint32_t i = 0; i < k->n; i++)
@@ -513,6 +514,9 @@ static void
 print_group(const struct status_context *c, const struct node *n, struct text *out)
 {
 	print_head(c->model, n, NULL, out);
+	text_printf(out, "protocol %s\n", node_word(n, GROUP_PROTOCOL));
+	if (node_number(n, GROUP_PROTOCOL, GROUP_HTTP) != GROUP_TCP)
+		text_printf(out, "protocol-version %s\n", node_word(n, GROUP_PROTOCOL_VERSION));
 	print_uses(n->entry, "used-by", false, out);
 	for (uint32_t i = 0; i < n->kids[0].n; i++)
 		print_target(c, n->kids[0].at[i], !list_empty(&n->entry->uses), out);

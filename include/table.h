@@ -155,11 +155,11 @@ struct place {
 	uint32_t serial; /* a connection remembers index and serial: the index may be used again */
 	uint32_t vpc;	 /* namespace number; 0 = the daemon's own */
 	struct addr addr;
-	enum protocol protocol;
-	bool open;	 /* a service that is alone here answers to any host */
-	uint32_t nusers; /* services offered here */
-	uint32_t sum;	 /* of their indices, so that one alone is known at once: place_sole */
-	char *space;	 /* what its namespace is called, for printing (free); NULL: the daemon's own */
+	enum protocol protocol; /* of all users; may change while index and serial, and so the socket, stay */
+	bool open;		/* a service that is alone here answers to any host */
+	uint32_t nusers;	/* services offered here */
+	uint32_t sum;		/* of their indices, so that one alone is known at once: place_sole */
+	char *space; /* what its namespace is called, for printing (free); NULL: the daemon's own */
 	uint32_t nscopes;
 	uint32_t *scopes; /* networks whose names are valid here, in a block of its own (free) */
 };
@@ -214,8 +214,9 @@ void table_print_hosts(const struct table *t, uint32_t vpc, uint32_t scope, stru
  *
  * The first four words name the route: a line is the same route in two tables when they are equal. The
  * default action has priority and name `default`. Lines are sorted by network, service, port and priority.
- * A place in a namespace of its own is ADDRESS@NETNS. A value with blanks, quotes or bytes that do not print
- * stands in double quotes, escaped as in C.
+ * A place in a namespace of its own is ADDRESS@NETNS. What the targets of a group speak, unless it is HTTP
+ * with HTTP1, follows them: `blue:90{10.0.0.5:443}/HTTPS/HTTP2`, and `/verified` when their certificates are.
+ * A value with blanks, quotes or bytes that do not print stands in double quotes, escaped as in C.
  */
 void table_print(const struct table *t, struct text *out);
 /* The lines of one service alone. */

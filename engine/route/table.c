@@ -566,6 +566,22 @@ print_match(struct text *out, const struct match *m)
 		text_printf(out, " header-case-sensitive");
 }
 
+/* What its targets speak, unless it is HTTP/1.1 without TLS. */
+static void
+print_group_protocol(struct text *out, const struct group *g)
+{
+	static const char *const protocols[] = {
+	    [GROUP_HTTP] = "HTTP", [GROUP_HTTPS] = "HTTPS", [GROUP_TCP] = "TCP"};
+	static const char *const versions[] = {
+	    [GROUP_HTTP1] = "", [GROUP_HTTP2] = "/HTTP2", [GROUP_GRPC] = "/GRPC"};
+
+	if (g->protocol == GROUP_HTTP && g->version == GROUP_HTTP1)
+		return;
+	text_printf(out, "/%s%s", protocols[g->protocol], versions[g->version]);
+	if (g->protocol == GROUP_HTTPS && (g->ca.len > 0 || g->verify_system))
+		text_printf(out, "/verified");
+}
+
 static void
 print_action(struct text *out, const struct table *t, const struct action *a)
 {
@@ -586,6 +602,8 @@ print_action(struct text *out, const struct table *t, const struct action *a)
 			text_printf(out, "%s%s", j > 0 ? "," : "", addr);
 		}
 		text_char(out, '}');
+		if (g != NULL)
+			print_group_protocol(out, g);
 	}
 	text_char(out, '\n');
 }

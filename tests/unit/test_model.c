@@ -47,37 +47,10 @@ fini(void)
 
 TestSuite(model, .fini = fini);
 
-/* text NULL: removed. A path with `@`: a link; with `/` at its end: a directory. */
-static int
-step(struct edit *e, const char *path, const char *text, struct diag *d)
-{
-	char dir[256];
-
-	if (path[strlen(path) - 1] == '/') {
-		snprintf(dir, sizeof(dir), "%.*s", (int)strlen(path) - 1, path);
-		return text == NULL ? edit_remove(e, dir, d) : edit_mkdir(e, dir, d);
-	}
-	if (text == NULL)
-		return edit_remove(e, path[0] == '@' ? path + 1 : path, d);
-	if (path[0] == '@')
-		return edit_link(e, path + 1, text, d);
-	return edit_put(e, path, str_of(text), d);
-}
-
-/* One change on its own, as a call on the mount: the first problem in d. */
 static int
 change(const char *path, const char *text, struct diag *d)
 {
-	struct edit *e = edit_new(w.model, EDIT_STRICT);
-	struct diags ds = {0};
-	int rc;
-
-	*d = (struct diag){0};
-	rc = world_end(&w, e, step(e, path, text, d), &ds);
-	if (ds.n > 0)
-		*d = ds.all[0];
-	diags_fini(&ds);
-	return rc;
+	return world_change(&w, path, text, d);
 }
 
 static char *
@@ -317,7 +290,7 @@ Test(model, undoes_an_edit_exactly, .init = load_shop)
 		struct diag d = {0};
 
 		for (size_t i = first; i < COUNT(rows); i++) {
-			cr_assert(step(e, rows[i].path, rows[i].text, &d) == 0, "%s", d.message);
+			cr_assert(edit_step(e, rows[i].path, rows[i].text, &d) == 0, "%s", d.message);
 			if (edit_try(e, w.served, &next, &ds) == 0)
 				table_free(next);
 		}
@@ -553,7 +526,7 @@ random_step(char *path, size_t pn, char *text, size_t tn)
 	const char *s = one_of("ant", "bee", "cat"), *l = one_of("x", "y", "y"),
 		   *g = one_of("gnu", "hen", "ibis");
 	const char *n = one_of("main", "net", "net"), *v = one_of("up", "van", "van");
-	unsigned r = (unsigned)rand_r(&seed) % 24;
+	unsigned r = (unsigned)rand_r(&seed) % 30;
 
 	snprintf(text, tn, "%s", "");
 	if (r < 3) {
@@ -602,6 +575,15 @@ random_step(char *path, size_t pn, char *text, size_t tn)
 		snprintf(text, tn, "%s\n", v);
 	} else if (r < 22) {
 		snprintf(path, pn, "target-groups/%s/", g);
+	} else if (r < 26) {
+		snprintf(path, pn, "services/%s/listeners/%s/protocol", s, l);
+		snprintf(text, tn, "%s\n", one_of("HTTP", "HTTPS", "TLS_PASSTHROUGH"));
+	} else if (r < 28) {
+		snprintf(path, pn, "target-groups/%s/protocol", g);
+		snprintf(text, tn, "%s\n", one_of("HTTP", "HTTPS", "TCP"));
+	} else if (r < 29) {
+		snprintf(path, pn, "target-groups/%s/protocol-version", g);
+		snprintf(text, tn, "%s\n", one_of("HTTP1", "HTTP2", "GRPC"));
 	} else {
 		snprintf(path, pn, "%s/", one_of("services/ant", "networks/net", "services/bee/listeners/x"));
 		return NULL;
@@ -692,7 +674,7 @@ Test(model, comes_by_holds_to_what_a_load_gives)
 
 			e = edit_new(w.model, EDIT_HELD);
 			texts[k] = random_step(paths[k], sizeof(paths[k]), bufs[k], sizeof(bufs[k]));
-			parses = step(e, paths[k], texts[k], &d) == 0;
+			parses = edit_step(e, paths[k], texts[k], &d) == 0;
 			if (parses)
 				edit_commit(e, false);
 			else

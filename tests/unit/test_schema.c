@@ -33,6 +33,8 @@ Test(schema, knows_what_a_path_is)
 	    {"networks/main/services/CuAbC123", false, SORT_INERT, 0},
 	    {"networks/main/services/shop", true, SORT_INERT, 0},
 	    {"networks/main/vpcs/local", false, SORT_ASSOCIATION, KIND_NETWORK},
+	    {"target-groups/blue/ca", false, SORT_ATTRIBUTE, KIND_GROUP},
+	    {"target-groups/blue/verify", false, SORT_ATTRIBUTE, KIND_GROUP},
 	    {"target-groups/blue/targets", true, SORT_COLLECTION, KIND_GROUP},
 	    {"target-groups/blue/targets/10.0.0.5", false, SORT_TARGET, KIND_GROUP},
 	    {"target-groups/blue/targets/10.0.0.5:8080", false, SORT_TARGET, KIND_GROUP},

@@ -18,12 +18,16 @@ static const struct leaf leaves[] = {
     {"services/shop/listeners/web/rules/admin/priority", "5\n"},
     {"services/shop/listeners/web/rules/wrong/priority", "10\n"},
     {"services/shop/listeners/half/port", "81\n"},
+    {"services/shop/listeners/half/protocol", "https\n"},
     {"services/alone/listeners/web/port", "80\n"},
     {"services/alone/listeners/web/default-action", "fixed-response = 404\n"},
     {"target-groups/blue/targets/10.0.0.5", ""},
-    {"target-groups/blue/targets/10.0.0.5:80", ""},
+    {"target-groups/blue/targets/10.0.0.5:443", ""},
+    {"target-groups/blue/protocol", "HTTPS\n"},
+    {"target-groups/blue/protocol-version", "HTTP2\n"},
     {"target-groups/green/", ""},
     {"target-groups/spare/targets/10.0.0.9", ""},
+    {"target-groups/spare/protocol", "tcp\n"},
     {NULL, NULL},
 };
 
@@ -105,12 +109,13 @@ Test(status, of_a_listener_and_its_rules)
 {
 	expect("services/shop/listeners/web",
 	    "status ACTIVE\n"
+	    "protocol HTTP\n"
 	    "rule admin 5 CREATE_IN_PROGRESS 0 missing match action\n"
 	    "rule cart 10 ACTIVE 0\n"
 	    "rule wrong 10 CREATE_FAILED 0 priority 10 is taken by rule 'cart'\n"
 	    "default 0\n");
-	expect(
-	    "services/shop/listeners/half", "status CREATE_IN_PROGRESS\nmissing default-action\ndefault 0\n");
+	expect("services/shop/listeners/half",
+	    "status CREATE_IN_PROGRESS\nmissing default-action\nprotocol HTTPS\ndefault 0\n");
 	expect("services/shop/listeners/web/rules/cart",
 	    "status ACTIVE\nrequests 0\nforward blue 90 0\nforward green 10 0\n");
 	expect("services/shop/listeners/web/rules/wrong",
@@ -120,13 +125,15 @@ Test(status, of_a_listener_and_its_rules)
 Test(status, of_groups_networks_and_vpcs)
 {
 	expect("target-groups/blue", "status ACTIVE\n"
+				     "protocol HTTPS\n"
+				     "protocol-version HTTP2\n"
 				     "used-by services/shop/listeners/web/default-action\n"
 				     "used-by services/shop/listeners/web/rules/cart/action\n"
 				     "target 10.0.0.5 UNAVAILABLE HealthCheckDisabled requests 0 inflight 0\n"
-				     "target 10.0.0.5:80 UNAVAILABLE 10.0.0.5:80 is target '10.0.0.5' "
+				     "target 10.0.0.5:443 UNAVAILABLE 10.0.0.5:443 is target '10.0.0.5' "
 				     "already requests 0 inflight 0\n");
-	expect("target-groups/spare",
-	    "status ACTIVE\ntarget 10.0.0.9 UNUSED TargetGroupNotInUse requests 0 inflight 0\n");
+	expect("target-groups/spare", "status ACTIVE\nprotocol TCP\ntarget 10.0.0.9 UNUSED "
+				      "TargetGroupNotInUse requests 0 inflight 0\n");
 	expect("networks/main", "status ACTIVE\nservice shop ACTIVE\nvpc local ACTIVE\n");
 	expect("vpcs/local", "status ACTIVE\nnetns host\nlisten 127.0.0.1\nlisten ::1\nnetwork main\n");
 	expect("vpcs/bare", "status CREATE_IN_PROGRESS\nmissing netns\nnetwork none\n");

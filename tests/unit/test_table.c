@@ -334,6 +334,9 @@ Test(table, prints_routes_in_match_order)
 	addr_parse(STR("10.0.0.5:80"), &g->targets[0].addr);
 	addr_parse(STR("[fd00::5]:8080"), &g->targets[1].addr);
 	g->ntargets = 2;
+	g->protocol = GROUP_HTTPS;
+	g->version = GROUP_GRPC;
+	g->ca = STR("-----BEGIN CERTIFICATE-----");
 	build_group(b, 0, g);
 	build_place(b, make_place(0, 1, "127.0.0.1:8080"));
 	*f = (struct forward){0, 1, 90, STR("blue")};
@@ -367,7 +370,7 @@ Test(table, prints_routes_in_match_order)
 	    strcmp(out.p,
 		"main shop/web 10 cart HTTP 127.0.0.1:8080 shop.example,shop idle-timeout=30 method=GET "
 		"path-prefix=/cart path-case-sensitive header-contains=x-a:\"b \\\"c\\\"\\x01\" -> forward "
-		"blue:90{10.0.0.5:80,[fd00::5]:8080}\n"
+		"blue:90{10.0.0.5:80,[fd00::5]:8080}/HTTPS/GRPC/verified\n"
 		"main shop/web default default HTTP 127.0.0.1:8080 shop.example,shop idle-timeout=30 -> "
 		"fixed-response 404\n") == 0,
 	    "%s", out.p);

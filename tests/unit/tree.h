@@ -225,4 +225,37 @@ world_load(struct world *w, struct source *from, struct diags *ds)
 	return world_end(w, e, edit_sync(e, "", from, "", &d), ds);
 }
 
+/* text NULL: removed. A path with `@`: a link; with `/` at its end: a directory. */
+static inline int
+edit_step(struct edit *e, const char *path, const char *text, struct diag *d)
+{
+	char dir[256];
+
+	if (path[strlen(path) - 1] == '/') {
+		snprintf(dir, sizeof(dir), "%.*s", (int)strlen(path) - 1, path);
+		return text == NULL ? edit_remove(e, dir, d) : edit_mkdir(e, dir, d);
+	}
+	if (text == NULL)
+		return edit_remove(e, path[0] == '@' ? path + 1 : path, d);
+	if (path[0] == '@')
+		return edit_link(e, path + 1, text, d);
+	return edit_put(e, path, str_of(text), d);
+}
+
+/* One change on its own, as a call on the mount: the first problem in d. */
+static inline int
+world_change(struct world *w, const char *path, const char *text, struct diag *d)
+{
+	struct edit *e = edit_new(w->model, EDIT_STRICT);
+	struct diags ds = {0};
+	int rc;
+
+	*d = (struct diag){0};
+	rc = world_end(w, e, edit_step(e, path, text, d), &ds);
+	if (ds.n > 0)
+		*d = ds.all[0];
+	diags_fini(&ds);
+	return rc;
+}
+
 #endif

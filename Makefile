@@ -8,7 +8,7 @@ PREFIX  ?= /usr/local
 VERSION  = 0.1.0
 
 BASE  = alloc arena str map log diag clock addr slots
-HTTP  = msg field h1 h1_print chunk
+HTTP  = msg field h1 h1_print chunk hello
 DNS   = dns
 ROUTE = table match balance names
 NET   = ring buf timer netns sock conn listen

@@ -12,7 +12,7 @@ HTTP  = msg field h1 h1_print chunk hello
 DNS   = dns
 ROUTE = table match balance names
 NET   = ring buf timer netns sock conn listen
-PROXY = worker client exchange request answer tunnel relay upstream resolve ask dialog resolver engine
+PROXY = worker client exchange request answer tunnel pass relay upstream resolve ask dialog resolver engine
 FS    = schema parse pair rights routes spaces model edit reach check zones compile explain status store preload errors undo hold txn heal settle node attr dir handle view watch ops config main
 
 ENGINE_SRC = $(BASE:%=engine/base/%.c) $(HTTP:%=engine/http/%.c) $(DNS:%=engine/dns/%.c) $(ROUTE:%=engine/route/%.c) \

@@ -260,6 +260,8 @@ close_all(struct worker *w)
 	/* The completions of what was cancelled: a few turns are plenty, the ring's end takes the rest. */
 	for (int i = 0; i < 100 && w->net.nopen > 0; i++)
 		ring_turn(w->net.ring, 10);
+	/* What the last of them closed is still to be submitted. */
+	ring_turn(w->net.ring, 0);
 }
 
 static int

@@ -21,6 +21,15 @@
 	X(CLIENT_GONE, "client_aborts_total", "Clients that went away before their answer was complete")     \
 	X(CLIENT_TIMEOUT, "client_timeouts_total", "Clients too slow with a head or body (408)")             \
 	X(TUNNELS, "upgrades_total", "Connections switched to another protocol")                             \
+	X(PASSED, "passthrough_connections_total", "TLS connections passed through to a target")             \
+	X(PASS_NO_NAME, "passthrough_no_name_total", "TLS connections closed because they named no service") \
+	X(PASS_UNKNOWN, "passthrough_unknown_total",                                                         \
+	    "TLS connections whose SNI is no service at that address")                                       \
+	X(PASS_BAD, "passthrough_bad_hellos_total",                                                          \
+	    "Connections that did not begin with a sound ClientHello")                                       \
+	X(PASS_LATE, "passthrough_timeouts_total", "Clients too slow with a ClientHello")                    \
+	X(PASS_IN, "passthrough_bytes_received_total", "Bytes passed from clients to targets")               \
+	X(PASS_OUT, "passthrough_bytes_sent_total", "Bytes passed from targets to clients")                  \
 	X(ANSWERS_2XX, "answers_2xx_total", "Answers passed on with 2xx")                                    \
 	X(ANSWERS_3XX, "answers_3xx_total", "Answers passed on with 3xx")                                    \
 	X(ANSWERS_4XX, "answers_4xx_total", "Answers passed on with 4xx")                                    \

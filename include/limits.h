@@ -7,6 +7,9 @@
 #define FIELDS_MAX 100u
 /* A trailer section is small by nature; the same bound as nginx's large header buffer. */
 #define TRAILER_BYTES_MAX (8u * 1024)
+/* A TLS ClientHello with its records. With post-quantum key shares and padding it has 2 KiB; a full record is
+ * the most that a client without tricks sends. */
+#define HELLO_BYTES_MAX (16u * 1024)
 /* A path match may hold 2,048 characters (contract 3); a host name 255 (RFC 1035). */
 #define PATH_MATCH_MAX 2048u
 #define HOST_MAX 255u

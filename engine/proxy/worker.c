@@ -2,6 +2,7 @@
 #include "worker.h"
 
 #include "client.h"
+#include "pass.h"
 #include "upstream.h"
 #include <errno.h>
 #include <sched.h>
@@ -72,6 +73,14 @@ resume_accepting(struct worker *w)
 	list_each(it, &w->listeners) listen_resume(container_of(it, struct listen, link));
 }
 
+static bool
+is_passed(const struct worker *w, const struct listen *l)
+{
+	const struct place *p = table_place(w->current->table, l->place);
+
+	return p != NULL && p->serial == l->serial && p->protocol == PROTOCOL_TLS_PASSTHROUGH;
+}
+
 static void
 on_accepted(struct listen *l, int fd)
 {
@@ -85,7 +94,10 @@ on_accepted(struct listen *l, int fd)
 		pause_accepting(w);
 		return;
 	}
-	client_accepted(w, fd, l->place, l->serial);
+	if (is_passed(w, l))
+		pass_accepted(w, fd, l->place, l->serial);
+	else
+		client_accepted(w, fd, l->place, l->serial);
 	if (is_full(w) && !w->paused) {
 		worker_count(w, COUNTER_CONNECTIONS_FULL);
 		pause_accepting(w);
@@ -180,6 +192,7 @@ begin_stop(struct worker *w)
 		if (c->state == CLIENT_HEAD && c->in == NULL && !c->conn.closing)
 			client_close(c);
 	}
+	pass_drain(w);
 	timer_set(&w->net.wheel, &w->tick, w->net.now_ms + TICK_MS);
 }
 
@@ -211,7 +224,9 @@ worker_wake(struct worker *w)
 static bool
 is_over(struct worker *w)
 {
-	return w->stopping && (list_empty(&w->clients) || w->net.now_ms >= w->stop_ms);
+	bool idle = list_empty(&w->clients) && list_empty(&w->passes);
+
+	return w->stopping && (idle || w->net.now_ms >= w->stop_ms);
 }
 
 static void
@@ -240,11 +255,14 @@ close_all(struct worker *w)
 		if (!c->conn.closing)
 			client_close(c);
 	}
+	pass_cut_all(w);
 	while (upstream_shed(w))
 		;
 	/* The completions of what was cancelled: a few turns are plenty, the ring's end takes the rest. */
 	for (int i = 0; i < 100 && w->net.nopen > 0; i++)
 		ring_turn(w->net.ring, 10);
+	/* What the last of them closed is still to be submitted. */
+	ring_turn(w->net.ring, 0);
 }
 
 static int
@@ -327,6 +345,7 @@ worker_start(struct worker *w)
 	list_init(&w->tables);
 	list_init(&w->listeners);
 	list_init(&w->clients);
+	list_init(&w->passes);
 	list_init(&w->idle);
 	w->wake_fd = eventfd(0, EFD_CLOEXEC);
 	if (w->wake_fd < 0)

@@ -54,8 +54,9 @@ struct worker {
 	struct table_ref *current;
 	struct list listeners;
 	struct list clients;
-	struct list idle; /* connections to targets, longest idle first */
-	bool paused;	  /* no accepting: at the limit, or out of descriptors */
+	struct list passes; /* connections that are passed through */
+	struct list idle;   /* connections to targets, longest idle first */
+	bool paused;	    /* no accepting: at the limit, or out of descriptors */
 	bool stopping;
 	uint64_t stop_ms;
 	struct timer tick;

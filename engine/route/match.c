@@ -254,3 +254,20 @@ match_rule(const struct listener *l, const struct msg *m)
 			i++;
 	return i < l->nrules ? &l->rules[i] : &l->fallback;
 }
+
+/* ------------------------------------------------------------------ which listener */
+
+const struct listener *
+match_place(const struct table *t, const struct place *p, struct str name, const struct service **s)
+{
+	for (uint32_t i = 0; i < p->nscopes; i++) {
+		*s = table_host(t, p->scopes[i], name);
+		for (uint32_t k = 0; *s != NULL && k < (*s)->nlisteners; k++) {
+			const struct listener *l = &(*s)->listeners[k];
+
+			if (l->port == addr_port(&p->addr) && l->protocol == p->protocol)
+				return l;
+		}
+	}
+	return NULL;
+}

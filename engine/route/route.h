@@ -15,6 +15,10 @@ struct slot {
 	void *idle; /* upstream.c: idle connections of a target */
 };
 
+/* The listener at a place that serves a name, and its service: of the place's scopes the first in which there
+ * is one. NULL: nobody by that name is met there. */
+const struct listener *match_place(
+    const struct table *t, const struct place *p, struct str name, const struct service **s);
 /* The first rule that matches, the fallback otherwise. Never NULL. */
 const struct rule *match_rule(const struct listener *l, const struct msg *m);
 bool match_holds(const struct match *want, const struct msg *m);

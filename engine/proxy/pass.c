@@ -1,0 +1,548 @@
+/* pass.c - TLS passthrough: gather the ClientHello, find the target, carry. */
+#include "pass.h"
+
+#include "../http/hello.h"
+#include "../net/sock.h"
+#include "relay.h"
+#include "upstream.h"
+#include <errno.h>
+
+enum pass_state {
+	PASS_HELLO,   /* the client has not said everything yet */
+	PASS_CONNECT, /* to a target */
+	PASS_OPEN,
+};
+
+struct pass {
+	struct conn client, target;
+	struct worker *w;
+	struct list link;
+	uint8_t state;
+	uint8_t nconns; /* that are not freed yet */
+	uint8_t tries;
+	bool has_target; /* it is open */
+	bool again;	 /* another target, once the kernel has let go of this one */
+	bool ended;
+	uint32_t place, serial;
+	struct table_ref *table; /* as long as another target may be needed */
+	struct buf *hello;
+	uint32_t group;	 /* index in the table */
+	uint32_t counts; /* slot of the target that this is in flight to, or SLOT_NONE */
+	uint32_t vpc;
+	struct addr addr;
+	uint32_t idle_ms;
+	uint64_t active_ms; /* when a byte last went either way */
+	struct relay to_target, to_client;
+};
+
+/* ------------------------------------------------------------------ life */
+
+static void
+count_inflight(struct pass *p, int by)
+{
+	struct slot *s = worker_slot(p->w, p->counts);
+
+	__atomic_store_n(&s->inflight, s->inflight + (uint32_t)by, __ATOMIC_RELEASE);
+}
+
+/* Nothing goes to the target any more; its number may be taken away by the control thread from now on. */
+static void
+leave_target(struct pass *p)
+{
+	if (p->counts != SLOT_NONE)
+		count_inflight(p, -1);
+	p->counts = SLOT_NONE;
+}
+
+static void
+forget_table(struct pass *p)
+{
+	if (p->table != NULL)
+		worker_unpin(p->w, p->table);
+	p->table = NULL;
+}
+
+static void
+conn_gone(struct pass *p)
+{
+	struct worker *w = p->w;
+
+	if (--p->nconns > 0)
+		return;
+	list_del(&p->link);
+	free(p);
+	atomic_store_explicit(&w->nclients, w->nclients - 1, memory_order_relaxed);
+	worker_client_gone(w);
+}
+
+/* What is still being sent is left with the connection. */
+static void
+close_side(struct conn *c, struct relay *r, bool cut)
+{
+	if (r->sending != NULL)
+		conn_hold(c, r->sending);
+	r->sending = NULL;
+	if (cut)
+		conn_reset(c);
+	conn_close(c);
+}
+
+/* cut: both sides must notice that there was more to come. p may be gone. */
+static void
+end(struct pass *p, bool cut)
+{
+	assert(!p->ended);
+	p->ended = true;
+	p->again = false;
+	forget_table(p);
+	leave_target(p);
+	if (p->hello != NULL)
+		buf_put(p->w->net.pools, p->hello);
+	p->hello = NULL;
+	if (p->has_target)
+		close_side(&p->target, &p->to_target, cut);
+	close_side(&p->client, &p->to_client, cut);
+}
+
+static void
+refuse(struct pass *p, enum counter why)
+{
+	worker_count(p->w, why);
+	end(p, false);
+}
+
+/* ------------------------------------------------------------------ both ways */
+
+static void
+carry(struct pass *p, struct relay *r, struct buf *b, struct conn *to, enum counter bytes)
+{
+	struct buf *rest;
+
+	p->active_ms = r->sent_ms = p->w->net.now_ms;
+	worker_count_bytes(p->w, bytes, b->len);
+	relay_feed(r, b, &rest);
+	r->sending = b;
+	conn_send(to, buf_data(b), b->len);
+}
+
+/* One side has ended, and the other has all it sent. */
+static void
+half_close(struct pass *p, const struct conn *from, struct conn *to, const struct relay *back)
+{
+	if (back->done) {
+		end(p, true);
+		return;
+	}
+	conn_shutdown(to);
+	if (to->ended && !from->sending)
+		end(p, false);
+}
+
+static void
+carried(
+    struct pass *p, struct relay *r, struct conn *from, struct conn *to, const struct relay *back, int error)
+{
+	struct buf_pool *pools = p->w->net.pools;
+
+	buf_put(pools, r->sending);
+	r->sending = NULL;
+	relay_sent(r, p->w->net.now_ms);
+	p->active_ms = p->w->net.now_ms;
+	if (error == 0 && from->ended)
+		half_close(p, from, to, back);
+	else if (error == 0)
+		conn_recv(from, relay_class(r, pools, BUF_MID));
+	else if (to->ended)
+		end(p, true);
+	else
+		r->done = true; /* it may have said why before it closed: the receive will tell */
+}
+
+static void
+side_ended(struct pass *p, const struct conn *from, struct conn *to, const struct relay *back, int error)
+{
+	if (error != 0)
+		end(p, true);
+	else if (!to->sending)
+		half_close(p, from, to, back);
+}
+
+/* ------------------------------------------------------------------ the target */
+
+static void unreachable(struct pass *p, int error);
+
+static void
+target_data(struct conn *c, struct buf *b)
+{
+	struct pass *p = container_of(c, struct pass, target);
+
+	carry(p, &p->to_client, b, &p->client, COUNTER_PASS_OUT);
+}
+
+static void
+target_end(struct conn *c, int error)
+{
+	struct pass *p = container_of(c, struct pass, target);
+
+	side_ended(p, c, &p->client, &p->to_target, error);
+}
+
+static void
+target_sent(struct conn *c, int error)
+{
+	struct pass *p = container_of(c, struct pass, target);
+
+	carried(p, &p->to_target, &p->client, c, &p->to_client, error);
+}
+
+static void
+close_target(struct pass *p)
+{
+	p->has_target = false;
+	conn_close(&p->target);
+}
+
+static void
+target_connected(struct conn *c, int error)
+{
+	struct pass *p = container_of(c, struct pass, target);
+	struct buf *hello = p->hello;
+
+	if (error != 0) {
+		close_target(p);
+		unreachable(p, error);
+		return;
+	}
+	worker_count(p->w, COUNTER_PASSED);
+	forget_table(p);
+	p->state = PASS_OPEN;
+	p->hello = NULL;
+	conn_deadline(&p->client, p->idle_ms);
+	conn_await(c, BUF_MID);
+	carry(p, &p->to_target, hello, c, COUNTER_PASS_IN);
+}
+
+static void
+target_timeout(struct conn *c)
+{
+	struct pass *p = container_of(c, struct pass, target);
+
+	/* The client's deadline is for both, once they are connected. */
+	if (p->state != PASS_CONNECT)
+		return;
+	close_target(p);
+	unreachable(p, -ETIMEDOUT);
+}
+
+static int
+open_socket(const struct pass *p)
+{
+	int fd = sock_stream(p->vpc, p->addr.sa.sa_family);
+
+	/* Idle connections are worth less. */
+	while ((fd == -EMFILE || fd == -ENFILE) && upstream_shed(p->w))
+		fd = sock_stream(p->vpc, p->addr.sa.sa_family);
+	return fd;
+}
+
+static void open_target(struct pass *p);
+
+static void
+target_freed(struct conn *c)
+{
+	struct pass *p = container_of(c, struct pass, target);
+
+	if (p->again) {
+		p->nconns--;
+		p->again = false;
+		open_target(p);
+	} else {
+		conn_gone(p);
+	}
+}
+
+static const struct conn_events target_events = {
+    .data = target_data,
+    .end = target_end,
+    .sent = target_sent,
+    .connected = target_connected,
+    .timeout = target_timeout,
+    .freed = target_freed,
+};
+
+static void
+open_target(struct pass *p)
+{
+	struct worker *w = p->w;
+	int fd = open_socket(p);
+
+	if (fd < 0) {
+		unreachable(p, fd);
+		return;
+	}
+	conn_init(&p->target, &w->net, fd, &target_events);
+	p->nconns++;
+	p->has_target = true;
+	worker_count(w, COUNTER_CONNECTS);
+	conn_deadline(&p->target, w->config->connect_timeout_ms);
+	conn_connect(&p->target, &p->addr);
+}
+
+/* ------------------------------------------------------------------ which one */
+
+static void
+set_target(struct pass *p, const struct group *g, const struct target *t)
+{
+	p->group = g->index;
+	p->vpc = g->vpc;
+	p->addr = t->addr;
+	p->counts = t->slot;
+	slot_count(worker_slot(p->w, t->slot));
+	count_inflight(p, 1);
+}
+
+/* False: no group has a target. */
+static bool
+pick(struct pass *p, const struct table *t, const struct rule *rule)
+{
+	const struct forward *f;
+	const struct group *g;
+
+	if (rule->action.kind != ACTION_FORWARD)
+		return false;
+	f = balance_forward(t, &rule->action, worker_slot(p->w, rule->slot));
+	if (f == NULL)
+		return false;
+	g = table_group(t, f->group);
+	slot_count(worker_slot(p->w, f->slot));
+	slot_count(worker_slot(p->w, g->slot));
+	set_target(p, g, balance_target(g, worker_slot(p->w, g->slot), SLOT_NONE));
+	return true;
+}
+
+/* Of the same group. */
+static bool
+pick_another(struct pass *p, uint32_t avoid)
+{
+	const struct group *g = table_group(p->table->table, p->group);
+	const struct target *t = NULL;
+
+	if (g != NULL)
+		t = balance_target(g, worker_slot(p->w, g->slot), avoid);
+	if (t == NULL || t->slot == avoid)
+		return false;
+	set_target(p, g, t);
+	return true;
+}
+
+static void
+unreachable(struct pass *p, int error)
+{
+	uint32_t tried = p->counts;
+
+	leave_target(p);
+	worker_count(p->w, COUNTER_CONNECT_FAILED);
+	if (p->tries++ > 0 || error == -EMFILE || error == -ENFILE || !pick_another(p, tried)) {
+		end(p, false);
+		return;
+	}
+	worker_count(p->w, COUNTER_RETRIES);
+	if (p->nconns == 1)
+		open_target(p);
+	else
+		p->again = true;
+}
+
+/* ------------------------------------------------------------------ the client */
+
+static void
+begin(struct pass *p, struct str name)
+{
+	struct worker *w = p->w;
+	const struct table *t = w->current->table;
+	const struct place *place = table_place(t, p->place);
+	const struct listener *l = NULL;
+	const struct service *s;
+
+	if (name.len == 0) {
+		refuse(p, COUNTER_PASS_NO_NAME);
+		return;
+	}
+	if (place != NULL && place->serial == p->serial && place->protocol == PROTOCOL_TLS_PASSTHROUGH)
+		l = match_place(t, place, name, &s);
+	if (l == NULL) {
+		refuse(p, COUNTER_PASS_UNKNOWN);
+		return;
+	}
+	slot_count(worker_slot(w, s->slot));
+	slot_count(worker_slot(w, l->fallback.slot));
+	if (!pick(p, t, &l->fallback)) {
+		refuse(p, COUNTER_NO_TARGET);
+		return;
+	}
+	p->state = PASS_CONNECT;
+	p->idle_ms = s->idle_timeout_s * 1000;
+	p->table = worker_pin(w);
+	open_target(p);
+}
+
+/* Thousands of clients that are slow on purpose must not hold what others receive into. */
+static int
+set_aside(struct pass *p)
+{
+	struct buf *b = p->hello, *own;
+
+	if (b->class == BUF_HEAP)
+		return 0;
+	own = buf_heap(b->room);
+	if (own == NULL)
+		return -ENOMEM;
+	memcpy(buf_data(own), buf_data(b), b->len);
+	own->len = b->len;
+	buf_put(p->w->net.pools, b);
+	p->hello = own;
+	return 0;
+}
+
+static void
+more_hello(struct pass *p, struct buf *b)
+{
+	char name[HOST_MAX + 1];
+	uint32_t len;
+
+	if (buf_gather(p->w->net.pools, &p->hello, b) != 0) {
+		end(p, false);
+		return;
+	}
+	switch (hello_parse(buf_data(p->hello), p->hello->len, name, &len)) {
+	case HELLO_WHOLE:
+		begin(p, (struct str){name, len});
+		break;
+	case HELLO_MORE:
+		if (set_aside(p) == 0)
+			conn_await(&p->client, BUF_SMALL);
+		else
+			end(p, false);
+		break;
+	default:
+		refuse(p, COUNTER_PASS_BAD);
+		break;
+	}
+}
+
+static void
+client_data(struct conn *c, struct buf *b)
+{
+	struct pass *p = container_of(c, struct pass, client);
+
+	if (p->state == PASS_HELLO)
+		more_hello(p, b);
+	else
+		carry(p, &p->to_target, b, &p->target, COUNTER_PASS_IN);
+}
+
+static void
+client_end(struct conn *c, int error)
+{
+	struct pass *p = container_of(c, struct pass, client);
+
+	if (p->state == PASS_HELLO)
+		end(p, false);
+	else
+		side_ended(p, c, &p->target, &p->to_client, error);
+}
+
+static void
+client_sent(struct conn *c, int error)
+{
+	struct pass *p = container_of(c, struct pass, client);
+
+	carried(p, &p->to_client, &p->target, c, &p->to_target, error);
+}
+
+/* Is somebody taking, slowly, what is being sent? Both are asked, so that both are looked at. */
+static bool
+is_moving(struct pass *p)
+{
+	bool in = p->target.sending && conn_progress(&p->target);
+	bool out = p->client.sending && conn_progress(&p->client);
+
+	return in || out;
+}
+
+static void
+client_timeout(struct conn *c)
+{
+	struct pass *p = container_of(c, struct pass, client);
+	uint64_t quiet_ms = p->w->net.now_ms - p->active_ms;
+
+	if (p->state == PASS_HELLO)
+		refuse(p, COUNTER_PASS_LATE);
+	else if (p->state == PASS_CONNECT)
+		conn_deadline(c, p->w->config->connect_timeout_ms);
+	else if (quiet_ms < p->idle_ms)
+		conn_deadline(c, p->idle_ms - quiet_ms);
+	else if (is_moving(p))
+		conn_deadline(c, p->idle_ms);
+	else
+		end(p, p->client.sending || p->target.sending);
+}
+
+static void
+client_freed(struct conn *c)
+{
+	conn_gone(container_of(c, struct pass, client));
+}
+
+static const struct conn_events client_events = {
+    .data = client_data,
+    .end = client_end,
+    .sent = client_sent,
+    .timeout = client_timeout,
+    .freed = client_freed,
+};
+
+void
+pass_accepted(struct worker *w, int fd, uint32_t place, uint32_t serial)
+{
+	struct pass *p = malloc(sizeof(*p));
+
+	if (p == NULL) {
+		ring_close(w->net.ring, fd);
+		return;
+	}
+	*p = (struct pass){.w = w, .nconns = 1, .place = place, .serial = serial, .counts = SLOT_NONE};
+	relay_init(&p->to_target, BODY_EOF, 0, false);
+	relay_init(&p->to_client, BODY_EOF, 0, false);
+	conn_init(&p->client, &w->net, fd, &client_events);
+	list_append(&w->passes, &p->link);
+	worker_count(w, COUNTER_ACCEPTED);
+	atomic_store_explicit(&w->nclients, w->nclients + 1, memory_order_relaxed);
+	/* Who opens a TLS connection speaks first: there is nothing to wait for. */
+	conn_deadline(&p->client, w->config->head_timeout_ms);
+	conn_recv(&p->client, BUF_SMALL);
+}
+
+void
+pass_drain(struct worker *w)
+{
+	list_each_safe(it, &w->passes)
+	{
+		struct pass *p = container_of(it, struct pass, link);
+
+		if (p->state == PASS_HELLO && !p->ended)
+			end(p, false);
+	}
+}
+
+void
+pass_cut_all(struct worker *w)
+{
+	list_each_safe(it, &w->passes)
+	{
+		struct pass *p = container_of(it, struct pass, link);
+
+		if (!p->ended)
+			end(p, true);
+	}
+}

@@ -30,6 +30,17 @@
 	X(PASS_LATE, "passthrough_timeouts_total", "Clients too slow with a ClientHello")                    \
 	X(PASS_IN, "passthrough_bytes_received_total", "Bytes passed from clients to targets")               \
 	X(PASS_OUT, "passthrough_bytes_sent_total", "Bytes passed from targets to clients")                  \
+	X(TLS_HANDSHAKES, "tls_handshakes_total", "TLS handshakes with clients completed")                   \
+	X(TLS_RESUMED, "tls_resumed_total", "Of those, resumed by a ticket")                                 \
+	X(TLS_FAILED, "tls_failures_total", "TLS handshakes with clients that failed, for whatever reason")  \
+	X(TLS_UNKNOWN, "tls_unknown_name_total", "Of those, the name is no service's at that address")       \
+	X(TLS_REFUSED, "tls_client_refused_total", "Of those, no valid client certificate")                  \
+	X(TLS_PLAIN, "tls_plain_http_total", "HTTP in the clear sent to an HTTPS port (400)")                \
+	X(TLS_TARGET_FAILED, "tls_target_failures_total", "TLS handshakes with targets that failed (503)")   \
+	X(MISDIRECTED, "misdirected_total", "Requests for another service than the SNI's (421)")             \
+	X(H2_CONNECTIONS, "h2_connections_total", "Client connections that speak HTTP/2")                    \
+	X(H2_STREAMS, "h2_streams_total", "Requests begun on them")                                          \
+	X(H2_ABUSE, "h2_abuse_total", "HTTP/2 peers told ENHANCE_YOUR_CALM")                                 \
 	X(ANSWERS_2XX, "answers_2xx_total", "Answers passed on with 2xx")                                    \
 	X(ANSWERS_3XX, "answers_3xx_total", "Answers passed on with 3xx")                                    \
 	X(ANSWERS_4XX, "answers_4xx_total", "Answers passed on with 4xx")                                    \

@@ -25,6 +25,17 @@
 #define TLS_UNSENT_MAX 8192u   /* of our own answers (alerts, key updates) to a peer that does not read */
 #define TLS_IDENTITY_MAX 2048u /* text of a client certificate: a field of a head with 60 KiB */
 
+/* TLS handshakes of clients at the same time in a worker: each takes some 50 KiB until it is done, while an
+ * idle connection takes none. The one that takes longest makes room. */
+#define HANDSHAKES_MAX 4096u
+
+/* HTTP/2: streams of a client at the same time, as nginx has it; what of a stream and of a connection may
+ * wait here to be passed on; streams that wait for one connection to a target before another is opened. */
+#define H2_STREAMS_MAX 128u
+#define H2_STREAM_WINDOW (256u * 1024)
+#define H2_WINDOW (1024u * 1024)
+#define H2_WAITING_MAX 100u
+
 /* Contract 3. */
 #define FORWARD_GROUPS_MAX 10u
 #define WEIGHT_MAX 999u

@@ -90,6 +90,7 @@ buf_taken(struct buf_pool *p, unsigned id, uint32_t len)
 	p->held++;
 	b->off = BUF_FRONT;
 	b->len = len;
+	b->head = 0;
 	b->next = NULL;
 	return b;
 }
@@ -113,7 +114,7 @@ buf_get(struct buf_pool *p)
 		return buf_heap(p->room);
 	p->held++;
 	b->off = BUF_FRONT;
-	b->len = 0;
+	b->len = b->head = 0;
 	b->next = NULL;
 	return b;
 }
@@ -169,4 +170,21 @@ buf_gather(struct buf_pool *pools, struct buf **in, struct buf *b)
 	old->len += b->len;
 	buf_put(pools, b);
 	return 0;
+}
+
+struct buf *
+buf_front(struct buf_pool *pools, struct buf *b, uint32_t n)
+{
+	struct buf *bigger;
+
+	if (likely(b->off >= n))
+		return b;
+	bigger = buf_heap(n + b->len);
+	if (bigger != NULL) {
+		bigger->off += n;
+		bigger->len = b->len;
+		memcpy(buf_data(bigger), buf_data(b), b->len);
+	}
+	buf_put(pools, b);
+	return bigger;
 }

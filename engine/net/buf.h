@@ -26,6 +26,7 @@ struct buf {
 	uint32_t room;
 	uint16_t id;
 	uint8_t class;
+	uint32_t head;	  /* of what a stream received: so much of the data is a header block */
 	struct buf *next; /* on the stack, or in a queue of its holder */
 };
 
@@ -65,6 +66,10 @@ void buf_put(struct buf_pool *pools, struct buf *b);
 
 /* Adds b's data behind *in's, which may be NULL, in one buffer. Takes b, also on failure. -ENOMEM. */
 int buf_gather(struct buf_pool *pools, struct buf **in, struct buf *b);
+
+/* b with room for n bytes in front of its data, or a copy that has it (b is given back then). NULL: out of
+ * memory, b is given back. */
+struct buf *buf_front(struct buf_pool *pools, struct buf *b, uint32_t n);
 
 static inline char *
 buf_data(const struct buf *b)

@@ -56,6 +56,7 @@ received(struct op *op, int result, uint32_t flags)
 		tls_ended(c, result);
 	} else {
 		c->ended = true;
+		c->error = result;
 		c->events->end(c, result);
 	}
 }
@@ -64,7 +65,8 @@ received(struct op *op, int result, uint32_t flags)
 void
 conn_unhold(struct conn *c)
 {
-	c->sending = false;
+	c->sending = c->last = false;
+	c->head = 0;
 	while (c->held != NULL) {
 		struct buf *b = c->held;
 
@@ -128,11 +130,12 @@ conn_init(struct conn *c, struct net *net, int fd, const struct conn_events *eve
 }
 
 void
-conn_init_stream(
-    struct conn *c, struct net *net, const struct conn_carrier *carrier, const struct conn_events *events)
+conn_init_stream(struct conn *c, struct net *net, const struct conn_carrier *carrier, void *stream,
+    const struct conn_events *events)
 {
 	conn_init(c, net, -1, events);
 	c->carrier = carrier;
+	c->stream = stream;
 }
 
 void

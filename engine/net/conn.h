@@ -27,9 +27,8 @@ struct tls;
 
 struct conn_events {
 	void (*data)(struct conn *c, struct buf *b); /* takes b */
-	/* Of a stream: a header block, the first n bytes of b, and behind it what came of the body; takes b.
-	 */
-	void (*head)(struct conn *c, struct buf *b, uint32_t n);
+	/* Of a stream: a header block, b->head bytes, and behind it what came of the body; takes b. */
+	void (*head)(struct conn *c, struct buf *b);
 	void (*end)(struct conn *c, int error);	 /* no more data: 0 at its orderly end, else -errno */
 	void (*sent)(struct conn *c, int error); /* all of it, or -errno */
 	void (*connected)(struct conn *c, int error);
@@ -52,6 +51,7 @@ struct conn {
 	struct net *net;
 	const struct conn_events *events;
 	const struct conn_carrier *carrier; /* of a stream, else NULL */
+	void *stream;			    /* the carrier's own */
 	struct tls *tls;		    /* NULL: none */
 	struct timer timer;
 	struct list starved; /* in a pool's list, or in net's ready */
@@ -59,8 +59,11 @@ struct conn {
 	uint8_t recv_class;
 	bool receiving, sending; /* as the owner asked for it */
 	bool reading, writing;	 /* recv_op, send_op are the kernel's; with TLS also without the owner */
-	bool connecting, closing, ended;
-	bool more;	       /* the last receive left something in the socket */
+	bool connecting, closing;
+	bool ended;  /* no more data; of a stream also before its last bytes are told, when `end` is not */
+	bool unseen; /* a stream that its peer never looked at */
+	int error;   /* that it ended with; 0: orderly */
+	bool more;   /* the last receive left something in the socket */
 	struct buf *held;      /* conn_hold */
 	struct iovec parts[2]; /* of the send in flight */
 	struct msghdr message;
@@ -72,8 +75,8 @@ struct conn {
 };
 
 void conn_init(struct conn *c, struct net *net, int fd, const struct conn_events *events);
-void conn_init_stream(
-    struct conn *c, struct net *net, const struct conn_carrier *carrier, const struct conn_events *events);
+void conn_init_stream(struct conn *c, struct net *net, const struct conn_carrier *carrier, void *stream,
+    const struct conn_events *events);
 void conn_connect(struct conn *c, const struct addr *a); /* a is used until it is connected */
 void conn_recv(struct conn *c, enum buf_class class);	 /* nothing when one is armed or data has ended */
 void conn_await(struct conn *c, enum buf_class class);	 /* the same, when the peer has yet to send */

@@ -6,6 +6,12 @@
 
 static void parse(struct exchange *ex);
 
+static bool
+is_stream(const struct conn *c)
+{
+	return c->carrier != NULL;
+}
+
 void
 answer_bad(struct exchange *ex)
 {
@@ -19,21 +25,36 @@ count_answer(struct worker *w, unsigned status)
 	worker_count(w, COUNTER_ANSWERS_2XX + (enum counter)(MIN(status, 599u) / 100 - 2));
 }
 
-/* Puts the n bytes of w->head in front of b's data and sends both. */
-static void
+/* The head of the answer as the client gets it, in w->head: its length. */
+static size_t
+print_answer(struct exchange *ex, const struct msg_reply *reply)
+{
+	struct worker *w = ex->w;
+
+	return is_stream(&ex->client->conn) ? block_print_response(w->head, &w->msg, reply)
+					    : h1_print_response(w->head, &w->msg, reply);
+}
+
+/* Puts the n bytes of w->head in front of b's data and sends both; the relay is that of the rest. False: no
+ * memory, and ex is gone. */
+static bool
 send_head(struct exchange *ex, struct buf *b, size_t n)
 {
 	struct client *c = ex->client;
 
-	assert(b->off >= n);
+	b = buf_front(ex->w->net.pools, b, (uint32_t)n);
+	if (b == NULL) {
+		exchange_break(ex);
+		return false;
+	}
 	b->off -= (uint32_t)n;
 	b->len += (uint32_t)n;
 	memcpy(buf_data(b), ex->w->head, n);
 	ex->to_client.sending = b;
-	ex->to_client.sent_ms = ex->w->net.now_ms;
-	ex->answered = true;
+	ex->to_client.head = is_stream(&c->conn) ? (uint32_t)n : 0;
 	conn_deadline(&c->conn, ex->idle_ms);
-	conn_send(&c->conn, buf_data(b), b->len);
+	exchange_send(ex, &ex->to_client, &c->conn);
+	return true;
 }
 
 /* A 1xx: passed on, and the answer is still to come. */
@@ -50,7 +71,7 @@ interim(struct exchange *ex, size_t head_len)
 		parse(ex);
 		return;
 	}
-	n = h1_print_response(ex->w->head, &ex->w->msg, &reply);
+	n = print_answer(ex, &reply);
 	head = buf_heap((uint32_t)n);
 	if (head == NULL) {
 		answer_bad(ex);
@@ -58,8 +79,8 @@ interim(struct exchange *ex, size_t head_len)
 	}
 	head->off += (uint32_t)n;
 	ex->wait = WAIT_INTERIM;
+	relay_init(&ex->to_client, BODY_EOF, 0, FRAME_RAW);
 	send_head(ex, head, n);
-	ex->answered = false;
 }
 
 static void
@@ -68,24 +89,41 @@ switch_protocol(struct exchange *ex, size_t head_len)
 	struct msg_reply reply = {.request_id = {ex->id, ex->id_len}};
 	struct client *c = ex->client;
 	struct buf *b = ex->answer;
-	size_t n = h1_print_response(ex->w->head, &ex->w->msg, &reply);
+	size_t n = print_answer(ex, &reply);
 
 	worker_count(ex->w, COUNTER_TUNNELS);
 	ex->wait = WAIT_TUNNEL;
 	ex->active_ms = ex->w->net.now_ms;
 	ex->keep_alive = ex->up_keep = false;
-	relay_init(&ex->to_target, BODY_EOF, 0, false);
-	relay_init(&ex->to_client, BODY_EOF, 0, false);
+	relay_init(&ex->to_target, BODY_EOF, 0, FRAME_RAW);
+	relay_init(&ex->to_client, BODY_EOF, 0, FRAME_RAW);
 	b->off += (uint32_t)head_len;
 	b->len -= (uint32_t)head_len;
 	ex->answer = NULL;
-	send_head(ex, b, n);
+	ex->answered = true;
+	if (!send_head(ex, b, n))
+		return;
 	b = c->in;
 	c->in = NULL;
 	if (b != NULL)
 		tunnel_data(ex, &ex->to_target, b, &ex->up->conn);
 	else
 		conn_recv(&c->conn, BUF_SMALL);
+}
+
+/* How the rest of the answer comes and goes. */
+static void
+init_relay(struct exchange *ex, const struct msg *m, bool chunked)
+{
+	enum relay_frame frame = is_stream(&ex->client->conn) ? FRAME_STREAM
+				 : chunked		      ? FRAME_CHUNKED
+							      : FRAME_RAW;
+
+	if (is_stream(&ex->up->conn))
+		relay_init(&ex->to_client, BODY_EOF, 0, frame);
+	else
+		relay_init(&ex->to_client, m->body == BODY_NONE ? BODY_LENGTH : m->body,
+		    m->body == BODY_NONE ? 0 : m->length, frame);
 }
 
 static void
@@ -104,13 +142,11 @@ final(struct exchange *ex, size_t head_len)
 	reply.close = !ex->keep_alive;
 	reply.keep_alive = ex->keep_alive && ex->minor == 0;
 	ex->up_keep = m->keep_alive && m->body != BODY_EOF;
-	n = h1_print_response(w->head, m, &reply);
-	relay_init(&ex->to_client, m->body == BODY_NONE ? BODY_LENGTH : m->body, m->length, reply.chunked);
-	if (m->body == BODY_NONE)
-		ex->to_client.left = 0;
+	n = print_answer(ex, &reply);
+	init_relay(ex, m, reply.chunked);
 	b->off += (uint32_t)head_len;
 	b->len -= (uint32_t)head_len;
-	rc = relay_feed(&ex->to_client, b, &rest);
+	rc = exchange_feed(&ex->to_client, &ex->up->conn, b, &rest);
 	if (rc != 0) {
 		answer_bad(ex);
 		return;
@@ -123,14 +159,31 @@ final(struct exchange *ex, size_t head_len)
 	count_answer(w, m->status);
 	ex->answer = NULL;
 	ex->wait = WAIT_BODY;
+	ex->answered = true;
 	send_head(ex, b, n);
+}
+
+/* The head at the front of ex->answer: its length, 0 when it is not there yet, -1 when it is malformed. */
+static int
+parse_head(struct exchange *ex)
+{
+	const struct buf *b = ex->answer;
+	const struct fault *fault;
+	const struct conn *up = &ex->up->conn;
+	struct msg *m = &ex->w->msg;
+
+	if (b->head == 0)
+		return h1_parse_response(m, buf_data(b), b->len, &ex->scanned, ex->method, &fault);
+	if (block_parse_response(m, (struct str){buf_data(b), b->head},
+		up->ended && b->len == b->head && up->trailers == NULL, ex->method, &fault) != 0)
+		return -1;
+	return (int)b->head;
 }
 
 static void
 parse(struct exchange *ex)
 {
 	struct worker *w = ex->w;
-	const struct fault *fault;
 	int n;
 
 	if (ex->answer == NULL || ex->answer->len == 0) {
@@ -140,8 +193,7 @@ parse(struct exchange *ex)
 			conn_recv(&ex->up->conn, BUF_MID);
 		return;
 	}
-	n = h1_parse_response(
-	    &w->msg, buf_data(ex->answer), ex->answer->len, &ex->scanned, ex->method, &fault);
+	n = parse_head(ex);
 	if (n < 0 || (n == 0 && ex->up->conn.ended)) {
 		answer_bad(ex);
 		return;
@@ -170,18 +222,13 @@ answer_more(struct exchange *ex)
 	struct relay *r = &ex->to_client;
 	struct conn *client = &ex->client->conn;
 
-	if (r->sending == NULL && r->after != NULL) {
-		r->sending = r->after;
-		r->after = NULL;
-	}
-	if (r->sending != NULL) {
-		r->sent_ms = ex->w->net.now_ms;
+	if (relay_next(r) != NULL) {
 		conn_deadline(client, ex->idle_ms);
-		conn_send(client, buf_data(r->sending), r->sending->len);
+		exchange_send(ex, r, client);
 	} else if (r->done) {
 		exchange_finish(ex);
 	} else if (ex->up->conn.ended) {
-		answer_end(ex, 0);
+		answer_end(ex, ex->up->conn.error);
 	} else {
 		conn_deadline(&ex->up->conn, ex->idle_ms);
 		conn_recv(&ex->up->conn, relay_class(r, ex->w->net.pools, BUF_MID));
@@ -193,7 +240,7 @@ target_body(struct exchange *ex, struct buf *b)
 {
 	struct relay *r = &ex->to_client;
 	struct buf *rest;
-	int rc = relay_feed(r, b, &rest);
+	int rc = exchange_feed(r, &ex->up->conn, b, &rest);
 
 	if (rc != 0) {
 		buf_put(ex->w->net.pools, b);
@@ -204,7 +251,7 @@ target_body(struct exchange *ex, struct buf *b)
 		buf_put(ex->w->net.pools, rest);
 		ex->up_keep = false;
 	}
-	if (b->len > 0)
+	if (relay_has(r, b))
 		r->sending = b;
 	else
 		buf_put(ex->w->net.pools, b);
@@ -238,6 +285,16 @@ answer_data(struct exchange *ex, struct buf *b)
 	}
 }
 
+void
+answer_head(struct exchange *ex, struct buf *b)
+{
+	exchange_forget(ex);
+	exchange_drop(ex, &ex->answer);
+	ex->answer = b;
+	if (ex->wait == WAIT_ANSWER)
+		parse(ex);
+}
+
 /* The target has closed, and there is no whole head. */
 void
 answer_ended(struct exchange *ex)
@@ -266,7 +323,7 @@ answer_end(struct exchange *ex, int error)
 	case WAIT_BODY:
 		if (ex->to_client.done || ex->to_client.sending != NULL)
 			break; /* answer_more comes back to it */
-		if (error != 0 || relay_end(&ex->to_client) != 0)
+		if (error != 0 || exchange_end(&ex->to_client, &ex->up->conn) != 0)
 			answer_bad(ex);
 		else
 			answer_more(ex);

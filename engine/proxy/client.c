@@ -3,6 +3,8 @@
 
 #include "../net/sock.h"
 #include "exchange.h"
+#include "keyring.h"
+#include "mux.h"
 #include <errno.h>
 #include <stdio.h>
 
@@ -11,8 +13,8 @@
 
 static void parse(struct client *c);
 
-static void
-drop_input(struct client *c)
+void
+client_drop_input(struct client *c)
 {
 	if (c->in != NULL)
 		buf_put(c->w->net.pools, c->in);
@@ -21,6 +23,19 @@ drop_input(struct client *c)
 }
 
 /* ------------------------------------------------------------------ answers of our own */
+
+/* On a stream. */
+static void
+print_reply(struct client *c, struct buf *b, unsigned status, bool head_only, struct str request_id)
+{
+	size_t head;
+
+	if (c->grpc)
+		b->len = (uint32_t)(head = block_print_grpc(buf_data(b), status, c->grpc_status, request_id));
+	else
+		b->len = (uint32_t)block_print_own(buf_data(b), status, request_id, head_only, &head);
+	conn_frame(&c->conn, (uint32_t)head, true);
+}
 
 void
 client_reply(struct client *c, unsigned status, bool close, bool head_only, struct str request_id)
@@ -33,7 +48,10 @@ client_reply(struct client *c, unsigned status, bool close, bool head_only, stru
 	}
 	c->state = CLIENT_REPLY;
 	c->closing = close || c->w->stopping;
-	b->len = (uint32_t)h1_print_own(buf_data(b), status, request_id, c->closing, head_only);
+	if (c->conn.carrier != NULL)
+		print_reply(c, b, status, head_only, request_id);
+	else
+		b->len = (uint32_t)h1_print_own(buf_data(b), status, request_id, c->closing, head_only);
 	conn_deadline(&c->conn, c->idle_ms);
 	conn_send(&c->conn, buf_data(b), b->len);
 	conn_hold(&c->conn, b);
@@ -43,7 +61,7 @@ static void
 refuse(struct client *c, const struct fault *fault)
 {
 	worker_count(c->w, COUNTER_BAD_REQUEST);
-	drop_input(c);
+	client_drop_input(c);
 	c->unread = true;
 	client_reply(c, fault->status, true, false, (struct str){"", 0});
 }
@@ -54,7 +72,7 @@ linger(struct client *c)
 {
 	c->state = CLIENT_LINGER;
 	c->lingered = 0;
-	drop_input(c);
+	client_drop_input(c);
 	if (c->conn.ended) {
 		client_close(c);
 		return;
@@ -68,6 +86,10 @@ void
 client_next(struct client *c, bool keep_alive)
 {
 	c->state = CLIENT_HEAD;
+	if (c->conn.carrier != NULL) {
+		client_close(c);
+		return;
+	}
 	if (!keep_alive || c->w->stopping) {
 		if (c->unread || c->in != NULL)
 			linger(c);
@@ -88,6 +110,163 @@ client_next(struct client *c, bool keep_alive)
 	conn_await(&c->conn, BUF_SMALL);
 }
 
+/* ------------------------------------------------------------------ HTTP/2 */
+
+static bool on_begin(struct mux *m, struct stream *s);
+
+static void
+on_over(struct mux *m)
+{
+	client_close(container_of(m->transport, struct client, conn));
+}
+
+static void
+on_idle(struct mux *m)
+{
+	struct client *c = container_of(m->transport, struct client, conn);
+
+	conn_deadline(&c->conn, c->idle_ms);
+}
+
+static const struct mux_owner owner = {.begin = on_begin, .over = on_over, .idle = on_idle};
+
+/* Prior knowledge (RFC 9113 3.3): four bytes tell the preface from any request. */
+static bool
+is_preface(const struct buf *b)
+{
+	static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+	return b->len >= 4 && memcmp(buf_data(b), preface, MIN(b->len, sizeof(preface) - 1)) == 0;
+}
+
+/* The connection is a carrier from now on. */
+static void
+start_mux(struct client *c)
+{
+	struct buf *b = c->in;
+
+	c->mux = mux_new(c->w, &c->conn, true, &owner);
+	if (c->mux == NULL) {
+		client_close(c);
+		return;
+	}
+	worker_count(c->w, COUNTER_H2_CONNECTIONS);
+	c->state = CLIENT_MUX;
+	c->in = NULL;
+	conn_deadline(&c->conn, c->idle_ms);
+	if (b != NULL)
+		mux_data(c->mux, b);
+	else
+		conn_recv(&c->conn, BUF_MID);
+}
+
+static void
+carrier_timeout(struct client *c)
+{
+	bool idle = c->mux->nstreams == 0;
+
+	if (c->conn.sending ? !conn_progress(&c->conn) : idle ? c->mux->leaving : !mux_is_alive(c->mux)) {
+		client_close(c);
+		return;
+	}
+	if (idle)
+		mux_leave(c->mux, true);
+	conn_deadline(&c->conn, c->idle_ms);
+}
+
+/* ------------------------------------------------------------------ TLS */
+
+static void
+end_handshake(struct client *c)
+{
+	if (list_empty(&c->shaking))
+		return;
+	list_del(&c->shaking);
+	c->w->nshaking--;
+}
+
+static struct tls_held *
+choose(struct conn *conn, struct str sni)
+{
+	struct client *c = container_of(conn, struct client, conn);
+	const struct table *t = c->w->current->table;
+	const struct place *p = table_place(t, c->place);
+	const struct service *s = NULL;
+
+	if (p == NULL || p->serial != c->serial)
+		return NULL;
+	if (match_place_open(t, p, sni, &s) == NULL)
+		s = sni.len == 0 ? table_sole(t, p) : NULL;
+	if (s == NULL)
+		return NULL;
+	c->service = s->slot;
+	c->idle_ms = s->idle_timeout_s * 1000;
+	return keyring_identity(c->w, s);
+}
+
+static void
+begin_handshake(struct client *c)
+{
+	struct worker *w = c->w;
+
+	c->state = CLIENT_HANDSHAKE;
+	list_append(&w->shaking, &c->shaking);
+	if (++w->nshaking > HANDSHAKES_MAX) {
+		worker_count(w, COUNTER_TLS_FAILED);
+		client_close(container_of(w->shaking.next, struct client, shaking));
+	}
+	conn_deadline(&c->conn, w->config->head_timeout_ms);
+	if (tls_accept(&c->conn, w->tls, choose) != 0)
+		client_close(c);
+}
+
+/* Somebody said http:// to this port. */
+static void
+refuse_plain(struct client *c)
+{
+	static const char answer[] = "HTTP/1.1 400 Bad Request\r\n"
+				     "content-type: text/plain\r\n"
+				     "content-length: 54\r\n"
+				     "connection: close\r\n\r\n"
+				     "This port speaks HTTPS: the request came in the clear\n";
+
+	worker_count(c->w, COUNTER_TLS_PLAIN);
+	c->state = CLIENT_REPLY;
+	c->closing = c->unread = true;
+	conn_deadline(&c->conn, c->idle_ms);
+	conn_send(&c->conn, answer, sizeof(answer) - 1);
+}
+
+static void
+on_connected(struct conn *conn, int error)
+{
+	struct client *c = container_of(conn, struct client, conn);
+	struct worker *w = c->w;
+
+	end_handshake(c);
+	if (error == -EPROTONOSUPPORT) {
+		refuse_plain(c);
+	} else if (error != 0) {
+		worker_count(w, COUNTER_TLS_FAILED);
+		if (tls_failure(conn) == TLS_FAILURE_NAME)
+			worker_count(w, COUNTER_TLS_UNKNOWN);
+		else if (tls_failure(conn) == TLS_FAILURE_CERTIFICATE)
+			worker_count(w, COUNTER_TLS_REFUSED);
+		client_close(c);
+	} else {
+		worker_count(w, COUNTER_TLS_HANDSHAKES);
+		if (tls_is_resumed(conn))
+			worker_count(w, COUNTER_TLS_RESUMED);
+		c->state = CLIENT_HEAD;
+		if (tls_is_h2(conn)) {
+			start_mux(c);
+			return;
+		}
+		conn_deadline(conn, c->idle_ms);
+		conn_recv(conn, BUF_SMALL);
+	}
+}
+
 /* ------------------------------------------------------------------ requests */
 
 static void
@@ -95,7 +274,13 @@ parse(struct client *c)
 {
 	struct worker *w = c->w;
 	const struct fault *fault;
-	int n = h1_parse_request(&w->msg, buf_data(c->in), c->in->len, &c->scanned, &fault);
+	int n;
+
+	if (c->fresh && c->conn.tls == NULL && is_preface(c->in)) {
+		start_mux(c);
+		return;
+	}
+	n = h1_parse_request(&w->msg, buf_data(c->in), c->in->len, &c->scanned, &fault);
 
 	if (n < 0) {
 		refuse(c, fault);
@@ -109,8 +294,28 @@ parse(struct client *c)
 		return;
 	}
 	c->scanned = 0;
+	c->fresh = false;
 	worker_count(w, COUNTER_REQUESTS);
 	exchange_start(c, (size_t)n);
+}
+
+static void
+on_head(struct conn *conn, struct buf *b)
+{
+	struct client *c = container_of(conn, struct client, conn);
+	bool last = conn->ended && b->len == b->head && conn->trailers == NULL;
+	const struct fault *fault;
+	uint32_t n = b->head;
+
+	c->in = b;
+	conn_deadline(conn, c->idle_ms);
+	if (block_parse_request(&c->w->msg, (struct str){buf_data(b), n}, last, &fault) != 0) {
+		refuse(c, fault);
+		return;
+	}
+	c->grpc = msg_is_grpc(&c->w->msg);
+	worker_count(c->w, COUNTER_REQUESTS);
+	exchange_start(c, n);
 }
 
 static void
@@ -134,6 +339,9 @@ on_data(struct conn *conn, struct buf *b)
 		if (buf_gather(c->w->net.pools, &c->in, b) != 0)
 			client_close(c);
 		break;
+	case CLIENT_MUX:
+		mux_data(c->mux, b);
+		break;
 	case CLIENT_LINGER:
 		c->lingered += b->len;
 		buf_put(c->w->net.pools, b);
@@ -153,12 +361,14 @@ on_end(struct conn *conn, int error)
 	switch (c->state) {
 	case CLIENT_HEAD:
 	case CLIENT_LINGER:
+	case CLIENT_MUX:
 		client_close(c);
 		break;
 	case CLIENT_EXCHANGE:
 		request_end(c->ex, error);
 		break;
-	case CLIENT_REPLY: /* half closed: the answer is still wanted */
+	case CLIENT_REPLY:     /* half closed: the answer is still wanted */
+	case CLIENT_HANDSHAKE: /* on_connected is told */
 		break;
 	}
 }
@@ -172,9 +382,11 @@ on_sent(struct conn *conn, int error)
 		answer_sent(c->ex, error);
 		return;
 	}
-	assert(c->state == CLIENT_REPLY);
+	assert(c->state == CLIENT_REPLY || c->state == CLIENT_MUX);
 	if (error != 0)
 		client_close(c);
+	else if (c->state == CLIENT_MUX)
+		mux_sent(c->mux);
 	else
 		client_next(c, !c->closing);
 }
@@ -187,12 +399,16 @@ on_timeout(struct conn *conn)
 
 	if (c->state == CLIENT_EXCHANGE) {
 		exchange_client_timeout(c->ex);
+	} else if (c->state == CLIENT_MUX) {
+		carrier_timeout(c);
 	} else if (c->state == CLIENT_REPLY && conn_progress(conn)) {
 		conn_deadline(conn, c->idle_ms);
 	} else if (c->state == CLIENT_HEAD && c->in != NULL) {
 		worker_count(c->w, COUNTER_CLIENT_TIMEOUT);
 		refuse(c, &late);
 	} else {
+		if (c->state == CLIENT_HANDSHAKE)
+			worker_count(c->w, COUNTER_TLS_FAILED);
 		client_close(c);
 	}
 }
@@ -205,18 +421,21 @@ on_freed(struct conn *conn)
 	struct client *c = container_of(conn, struct client, conn);
 	struct worker *w = c->w;
 
-	drop_input(c);
+	client_drop_input(c);
 	list_del(&c->link);
-	atomic_store_explicit(&w->nclients, w->nclients - 1, memory_order_relaxed);
+	if (conn->carrier == NULL)
+		atomic_store_explicit(&w->nclients, w->nclients - 1, memory_order_relaxed);
 	c->free_next = w->free_clients;
 	w->free_clients = c;
 	worker_client_gone(w);
 }
 
 static const struct conn_events events = {
+    .head = on_head,
     .data = on_data,
     .end = on_end,
     .sent = on_sent,
+    .connected = on_connected,
     .timeout = on_timeout,
     .freed = on_freed,
 };
@@ -227,43 +446,105 @@ client_close(struct client *c)
 	struct exchange *ex = c->ex;
 
 	c->ex = NULL;
+	end_handshake(c);
 	if (ex != NULL)
 		exchange_abort(ex);
+	if (c->mux != NULL)
+		mux_free(c->mux);
+	c->mux = NULL;
 	conn_close(&c->conn);
 }
 
-void
-client_accepted(struct worker *w, int fd, uint32_t place, uint32_t serial)
+static struct client *
+client_new(struct worker *w, uint32_t place, uint32_t serial)
 {
 	struct client *c = w->free_clients;
 
 	if (c != NULL)
 		w->free_clients = c->free_next;
-	else if ((c = malloc(sizeof(*c))) == NULL) {
-		ring_close(w->net.ring, fd);
-		return;
-	}
-	conn_init(&c->conn, &w->net, fd, &events);
+	else if ((c = malloc(sizeof(*c))) == NULL)
+		return NULL;
 	c->w = w;
 	c->ex = NULL;
+	c->mux = NULL;
+	c->carrier = NULL;
 	c->in = NULL;
 	c->scanned = 0;
 	c->place = place;
 	c->serial = serial;
+	c->service = SLOT_NONE;
 	c->idle_ms = w->config->idle_timeout_ms;
 	c->state = CLIENT_HEAD;
-	c->closing = c->unread = false;
+	c->closing = c->unread = c->grpc = false;
+	c->grpc_status = 0;
+	c->fresh = true;
 	c->peer[0] = '\0';
 	list_append(&w->clients, &c->link);
+	list_init(&c->shaking);
+	return c;
+}
+
+/* A stream of HTTP/2. */
+static bool
+on_begin(struct mux *m, struct stream *s)
+{
+	struct client *carrier = container_of(m->transport, struct client, conn);
+	struct client *c = client_new(m->w, carrier->place, carrier->serial);
+
+	if (c == NULL)
+		return false;
+	c->carrier = carrier;
+	mux_attach(s, &c->conn, &events);
+	return true;
+}
+
+void
+client_accepted(struct worker *w, int fd, const struct place *p)
+{
+	struct client *c = client_new(w, p->index, p->serial);
+
+	if (c == NULL) {
+		ring_close(w->net.ring, fd);
+		return;
+	}
+	conn_init(&c->conn, &w->net, fd, &events);
 	worker_count(w, COUNTER_ACCEPTED);
 	atomic_store_explicit(&w->nclients, w->nclients + 1, memory_order_relaxed);
+	if (p->protocol == PROTOCOL_HTTPS) {
+		begin_handshake(c);
+		return;
+	}
 	conn_deadline(&c->conn, c->idle_ms);
 	conn_recv(&c->conn, BUF_SMALL);
+}
+
+void
+client_leave(struct client *c, bool final)
+{
+	if (c->state == CLIENT_MUX)
+		mux_leave(c->mux, final);
+	else if (c->state == CLIENT_HANDSHAKE ||
+		 (c->state == CLIENT_HEAD && c->in == NULL && c->carrier == NULL))
+		client_close(c);
+}
+
+const struct conn *
+client_transport(const struct client *c)
+{
+	return c->carrier != NULL ? &c->carrier->conn : &c->conn;
+}
+
+uint32_t
+client_service(const struct client *c)
+{
+	return c->carrier != NULL ? c->carrier->service : c->service;
 }
 
 struct str
 client_peer(struct client *c)
 {
+	if (c->carrier != NULL)
+		return client_peer(c->carrier);
 	if (c->peer[0] == '\0')
 		sock_peer(c->conn.fd, c->peer);
 	return str_of(c->peer);

@@ -8,6 +8,7 @@
 #include <linux/futex.h>
 #include <sched.h>
 #include <stdio.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -36,6 +37,7 @@ struct engine {
 	_Atomic(const struct publication *) published;
 	_Atomic bool stopping;
 	_Atomic uint32_t acknowledged; /* futex */
+	uint8_t tls_secret[TLS_SECRET];
 	uint64_t last_publish_us;
 	char feature_line[160];
 };
@@ -77,6 +79,12 @@ const struct ring_features *
 engine_ring_features(struct engine *e)
 {
 	return &e->features;
+}
+
+const uint8_t *
+engine_tls_secret(struct engine *e)
+{
+	return e->tls_secret;
 }
 
 void
@@ -179,6 +187,8 @@ engine_start(struct engine **out, const struct engine_config *c, struct slots *s
 	list_init(&e->tables);
 	*why = "the proxy's threads cannot be started";
 	rc = ring_probe(&e->features, why);
+	if (rc == 0 && getrandom(e->tls_secret, TLS_SECRET, 0) != TLS_SECRET)
+		rc = -EIO;
 	if (rc != 0) {
 		free(e);
 		return rc;

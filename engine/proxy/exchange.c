@@ -31,6 +31,48 @@ exchange_drop(struct exchange *ex, struct buf **b)
 	*b = NULL;
 }
 
+/* ------------------------------------------------------------------ bodies */
+
+/* The stream's end, before its last bytes are dealt with. */
+static int
+feed_trailers(struct relay *r, const struct conn *from)
+{
+	const struct buf *t = from->trailers;
+
+	return t == NULL ? 0 : relay_trailers(r, (struct str){buf_data(t), t->len});
+}
+
+int
+exchange_feed(struct relay *r, struct conn *from, struct buf *b, struct buf **rest)
+{
+	bool last = from->carrier != NULL && from->ended;
+	int rc = last ? feed_trailers(r, from) : 0;
+
+	*rest = NULL;
+	return rc != 0 ? rc : relay_feed(r, b, last, rest);
+}
+
+int
+exchange_end(struct relay *r, struct conn *from)
+{
+	int rc = from->carrier != NULL ? feed_trailers(r, from) : 0;
+
+	return rc != 0 ? rc : relay_end(r);
+}
+
+void
+exchange_send(struct exchange *ex, struct relay *r, struct conn *to)
+{
+	struct buf *b = r->sending;
+
+	conn_frame(to, r->head, r->done && r->after == NULL);
+	r->head = 0;
+	r->sent_ms = ex->w->net.now_ms;
+	conn_send(to, buf_data(b), b->len);
+}
+
+/* ------------------------------------------------------------------ the end */
+
 /* The request cannot be sent again from now on. */
 void
 exchange_forget(struct exchange *ex)
@@ -131,23 +173,13 @@ exchange_finish(struct exchange *ex)
 
 /* ------------------------------------------------------------------ route */
 
+#define TUNNEL_KEY 24u
+
 struct route {
 	const struct service *service;
 	const struct listener *listener;
 	const struct rule *rule;
 };
-
-static const struct listener *
-find_listener(const struct service *s, const struct place *p)
-{
-	for (uint32_t i = 0; i < s->nlisteners; i++) {
-		const struct listener *l = &s->listeners[i];
-
-		if (l->port == addr_port(&p->addr) && l->protocol == p->protocol)
-			return l;
-	}
-	return NULL;
-}
 
 /* Is there still a listener where the connection came in? */
 static bool
@@ -162,24 +194,38 @@ place_stands(const struct client *c, const struct table *t)
 static bool
 find_route(struct client *c, const struct table *t, struct route *r)
 {
-	const struct place *p = table_place(t, c->place);
 	const struct msg *m = &c->w->msg;
 
 	if (!place_stands(c, t))
 		return false;
-	for (uint32_t i = 0; i < p->nscopes; i++) {
-		r->service = table_host(t, p->scopes[i], m->host);
-		if (r->service == NULL || (r->listener = find_listener(r->service, p)) == NULL)
-			continue;
-		r->rule = match_rule(r->listener, m);
-		return true;
-	}
-	/* On an address that is one service's own any other host is that service as well. */
-	r->service = p->open ? table_sole(t, p) : NULL;
-	if (r->service == NULL || (r->listener = find_listener(r->service, p)) == NULL)
+	r->listener = match_place_open(t, table_place(t, c->place), m->host, &r->service);
+	if (r->listener == NULL)
 		return false;
 	r->rule = match_rule(r->listener, m);
 	return true;
+}
+
+/* The handshake was with another service, or with this one before it asked for client certificates
+ * (RFC 9110 15.5.20). */
+static bool
+is_misdirected(const struct client *c, const struct service *s)
+{
+	const struct conn *transport = client_transport(c);
+
+	if (transport->tls == NULL)
+		return false;
+	return client_service(c) != s->slot || (s->client_ca.len > 0 && tls_identity(transport).len == 0);
+}
+
+static uint64_t
+random_bits(struct worker *w)
+{
+	uint64_t a = w->random[0], b = w->random[1] ^ a;
+
+	/* xoroshiro128+, seeded by the kernel: unique, not secret */
+	w->random[0] = ((a << 24) | (a >> 40)) ^ b ^ (b << 16);
+	w->random[1] = (b << 37) | (b >> 27);
+	return a + (a ^ b);
 }
 
 /* 32 hexadecimal digits and four hyphens, as Lattice's look. */
@@ -187,24 +233,37 @@ static uint16_t
 make_id(struct worker *w, char *out)
 {
 	static const char digits[] = "0123456789abcdef";
-	uint64_t a = w->random[0], b = w->random[1], bits;
 	unsigned n = 0;
 
-	/* xoroshiro128+, seeded by the kernel: unique, not secret */
 	for (int half = 0; half < 2; half++) {
-		bits = a + b;
-		b ^= a;
-		a = ((a << 24) | (a >> 40)) ^ b ^ (b << 16);
-		b = (b << 37) | (b >> 27);
+		uint64_t bits = random_bits(w);
+
 		for (int i = 0; i < 16; i++, bits >>= 4) {
 			out[n++] = digits[bits & 15];
 			if (n == 8 || n == 13 || n == 18 || n == 23)
 				out[n++] = '-';
 		}
 	}
-	w->random[0] = a;
-	w->random[1] = b;
 	return (uint16_t)n;
+}
+
+/* A nonce of 16 bytes in base64, for an upgrade that an HTTP/2 client did not have to make up (RFC 6455 4.1).
+ */
+static struct str
+make_tunnel_key(struct worker *w, char out[static TUNNEL_KEY])
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	uint64_t bits = 0;
+
+	for (unsigned i = 0; i < TUNNEL_KEY; i++, bits >>= 6) {
+		if (i % 10 == 0)
+			bits = random_bits(w);
+		out[i] = digits[bits & 63];
+	}
+	/* 128 bits end in the middle of the 22nd digit. */
+	out[21] = "AQgw"[bits & 3];
+	out[22] = out[23] = '=';
+	return (struct str){out, TUNNEL_KEY};
 }
 
 static uint16_t
@@ -232,6 +291,11 @@ skip_request(struct client *c, size_t head_len)
 	const struct msg *m = &c->w->msg;
 	struct buf *b = c->in;
 
+	if (c->conn.carrier != NULL) {
+		buf_put(c->w->net.pools, b);
+		c->in = NULL;
+		return true;
+	}
 	b->off += (uint32_t)head_len;
 	b->len -= (uint32_t)head_len;
 	if (m->body == BODY_LENGTH && m->length <= b->len) {
@@ -273,6 +337,8 @@ set_target(struct exchange *ex, const struct group *g, const struct target *t)
 	ex->vpc = g->vpc;
 	ex->target = t->slot;
 	ex->addr = t->addr;
+	ex->h2 = g->version != GROUP_HTTP1;
+	ex->tls = g->protocol == GROUP_HTTPS;
 	slot_count(worker_slot(ex->w, t->slot));
 }
 
@@ -311,43 +377,75 @@ exchange_pick_another(struct exchange *ex)
 
 /* ------------------------------------------------------------------ start */
 
+/* The head as it goes to the target, in w->head: its length. */
+static size_t
+print_request(struct exchange *ex, const struct listener *l, bool chunked)
+{
+	struct worker *w = ex->w;
+	const struct conn *transport = client_transport(ex->client);
+	char port[8], key[TUNNEL_KEY];
+	struct msg_forward f = {.client = client_peer(ex->client),
+	    .proto = transport->tls != NULL ? STR("https") : STR("http"),
+	    .port = {port, (uint32_t)snprintf(port, sizeof(port), "%u", l->port)},
+	    .request_id = {ex->id, ex->id_len},
+	    .identity = transport->tls != NULL ? tls_identity(transport) : STR(""),
+	    .chunked = chunked};
+
+	if (w->msg.tunnel)
+		f.key = make_tunnel_key(w, key);
+	return ex->h2 ? block_print_request(w->head, &w->msg, &f) : h1_print_request(w->head, &w->msg, &f);
+}
+
 /* Makes ex->request of the head and what came of the body, where they lie. */
 static int
 build_request(struct exchange *ex, size_t head_len, const struct listener *l)
 {
 	struct client *c = ex->client;
-	struct worker *w = ex->w;
-	struct msg *m = &w->msg;
+	struct msg *m = &ex->w->msg;
+	bool chunked = !ex->h2 && (m->body == BODY_CHUNKED || m->body == BODY_EOF);
+	size_t n = print_request(ex, l, chunked);
 	struct buf *b = c->in, *rest;
-	char port[8];
-	struct msg_forward f = {.client = client_peer(c),
-	    .proto = STR("http"),
-	    .port = {port, 0},
-	    .request_id = {ex->id, ex->id_len},
-	    .chunked = m->body == BODY_CHUNKED};
-	size_t n;
+	enum body body = m->body;
 	int rc;
 
-	f.port.len = (uint32_t)snprintf(port, sizeof(port), "%u", l->port);
-	n = h1_print_request(w->head, m, &f);
-	relay_init(&ex->to_target, m->body, m->length, f.chunked);
+	if (c->conn.carrier != NULL && !m->upgrade)
+		body = BODY_EOF;
+	else if (body == BODY_NONE)
+		body = BODY_LENGTH; /* feed would take what is pipelined for a body that is too long */
+	relay_init(&ex->to_target, body, m->length,
+	    ex->h2    ? FRAME_STREAM
+	    : chunked ? FRAME_CHUNKED
+		      : FRAME_RAW);
 	b->off += (uint32_t)head_len;
 	b->len -= (uint32_t)head_len;
-	if (m->body == BODY_NONE) {
-		/* feed would take what is pipelined for a body that is too long */
-		ex->to_target.body = BODY_LENGTH;
-	}
-	rc = relay_feed(&ex->to_target, b, &rest);
+	rc = exchange_feed(&ex->to_target, &c->conn, b, &rest);
 	if (rc != 0)
 		return rc;
-	assert(b->off >= n);
+	c->in = rest;
+	b = buf_front(ex->w->net.pools, b, (uint32_t)n);
+	if (b == NULL)
+		return -ENOMEM;
 	b->off -= (uint32_t)n;
 	b->len += (uint32_t)n;
-	memcpy(buf_data(b), w->head, n);
+	memcpy(buf_data(b), ex->w->head, n);
 	ex->request = b;
-	c->in = rest;
+	ex->head = ex->h2 ? (uint32_t)n : 0;
 	ex->whole = ex->to_target.done && ex->to_target.after == NULL;
 	return 0;
+}
+
+/* What TLS to the target needs of the request. */
+static void
+note_host(struct exchange *ex)
+{
+	struct str host = ex->w->msg.host;
+
+	if (!ex->tls)
+		return;
+	ex->host_len = (uint16_t)MIN(host.len, HOST_MAX);
+	for (uint32_t i = 0; i < ex->host_len; i++)
+		ex->host[i] = ascii_lower(host.p[i]);
+	ex->host_hash = str_hash((struct str){ex->host, ex->host_len}, 0) | 1;
 }
 
 static void
@@ -371,6 +469,12 @@ forward(struct client *c, size_t head_len, const struct route *r)
 	ex->method = (uint8_t)w->msg.method_id;
 	ex->keep_alive = w->msg.keep_alive;
 	ex->upgrade = w->msg.upgrade;
+	ex->response_ms = w->config->response_timeout_ms;
+	if (c->grpc && msg_grpc_timeout_ms(&w->msg) > 0) {
+		ex->response_ms = msg_grpc_timeout_ms(&w->msg);
+		ex->grpc_deadline = true;
+	}
+	note_host(ex);
 	ex->idle_ms = r->service->idle_timeout_s * 1000;
 	ex->id_len = request_id(w, ex->id);
 	rc = build_request(ex, head_len, r->listener);
@@ -378,8 +482,7 @@ forward(struct client *c, size_t head_len, const struct route *r)
 		worker_count(w, COUNTER_BAD_REQUEST);
 		c->unread = true;
 		exchange_free(ex, false);
-		buf_put(w->net.pools, c->in);
-		c->in = NULL;
+		client_drop_input(c);
 		client_reply(c, rc == -EBADMSG ? 400 : 503, true, false, (struct str){"", 0});
 		return;
 	}
@@ -397,8 +500,17 @@ exchange_start(struct client *c, size_t head_len)
 	struct route r;
 
 	if (!find_route(c, w->current->table, &r)) {
+		bool gone = !place_stands(c, w->current->table);
+
 		worker_count(w, COUNTER_NO_SERVICE);
-		answer_here(c, head_len, 404, !place_stands(c, w->current->table));
+		if (gone && c->carrier != NULL)
+			client_leave(c->carrier, true);
+		answer_here(c, head_len, 404, gone);
+		return;
+	}
+	if (is_misdirected(c, r.service)) {
+		worker_count(w, COUNTER_MISDIRECTED);
+		answer_here(c, head_len, 421, false);
 		return;
 	}
 	slot_count(worker_slot(w, r.service->slot));
@@ -427,7 +539,7 @@ exchange_client_timeout(struct exchange *ex)
 	} else if (c->conn.sending && !conn_progress(&c->conn)) {
 		worker_count(ex->w, COUNTER_CLIENT_TIMEOUT);
 		exchange_break(ex);
-	} else if (!ex->to_target.done && ex->wait == WAIT_ANSWER && !ex->up->conn.sending) {
+	} else if (!ex->to_target.done && ex->wait == WAIT_ANSWER && !ex->up->conn.sending && !c->grpc) {
 		worker_count(ex->w, COUNTER_CLIENT_TIMEOUT);
 		exchange_fail(ex, 408);
 	} else {
@@ -450,7 +562,8 @@ exchange_target_timeout(struct exchange *ex)
 		late = up->sending ? !conn_progress(up) : ex->to_target.done;
 		break;
 	case WAIT_BODY:
-		late = up->receiving && ex->to_client.sending == NULL;
+		/* A stream of messages may be silent for as long as it likes. */
+		late = up->receiving && ex->to_client.sending == NULL && !ex->client->grpc;
 		break;
 	default:
 		late = false;
@@ -458,6 +571,8 @@ exchange_target_timeout(struct exchange *ex)
 	}
 	if (late) {
 		worker_count(ex->w, COUNTER_ANSWER_TIMEOUT);
+		if (ex->grpc_deadline)
+			ex->client->grpc_status = GRPC_DEADLINE_EXCEEDED;
 		exchange_fail(ex, 504);
 	} else {
 		conn_deadline(up, ex->idle_ms);

@@ -1,4 +1,8 @@
-/* exchange.h - a request's life, from its head to the last byte of its answer. */
+/* exchange.h - a request's life, from its head to the last byte of its answer.
+ *
+ * Either side is a connection of its own with HTTP/1, or a stream of one with HTTP/2 (conn.carrier). They
+ * differ in how heads, ends and trailers are told and printed; all else is the same.
+ */
 #ifndef EXCHANGE_H
 #define EXCHANGE_H
 
@@ -24,25 +28,31 @@ struct exchange {
 	uint8_t minor;	/* of the client's HTTP/1.x */
 	uint8_t method; /* enum method */
 	uint8_t tries;
-	bool keep_alive; /* the client allows it */
-	bool upgrade;	 /* asked for */
-	bool whole;	 /* all of the request is in `request` */
-	bool answered;	 /* some of an answer was sent to the client */
-	bool delayed;	 /* the request is not sent before more of its body, which is there already */
-	bool in_flight;	 /* the first send of the request */
-	bool up_keep;	 /* the target's connection may be used again */
-	uint32_t group;	 /* index in the table */
-	uint32_t target; /* slot */
+	bool keep_alive;    /* the client allows it */
+	bool upgrade;	    /* asked for */
+	bool whole;	    /* all of the request is in `request` */
+	bool answered;	    /* some of an answer was sent to the client */
+	bool delayed;	    /* the request is not sent before more of its body, which is there already */
+	bool in_flight;	    /* the first send of the request */
+	bool up_keep;	    /* the target's connection may be used again */
+	bool grpc_deadline; /* response_ms is the client's */
+	bool h2, tls;	    /* what the target speaks */
+	uint32_t group;	    /* index in the table */
+	uint32_t target;    /* slot */
 	uint32_t idle_ms;
 	struct addr addr; /* of the target */
 	uint32_t vpc;
-	struct buf *request; /* head, and as much of the body as came with it */
-	struct buf *answer;  /* of the answer: bytes not looked at */
+	struct buf *request;  /* head, and as much of the body as came with it */
+	uint32_t head;	      /* of it: a block, to a target of HTTP/2 */
+	uint32_t response_ms; /* the target's time for the head of its answer */
+	struct buf *answer;   /* of the answer: bytes not looked at */
 	size_t scanned;
 	struct relay to_target, to_client;
 	uint64_t active_ms; /* tunnel: when a byte last went either way */
-	uint16_t id_len;
+	uint16_t id_len, host_len;
+	uint64_t host_hash; /* 0 without TLS */
 	char id[REQUEST_ID_MAX];
+	char host[HOST_MAX];   /* the request's, for TLS */
 	struct exchange *next; /* free list */
 };
 
@@ -61,6 +71,11 @@ void exchange_finish(struct exchange *ex); /* the answer is complete; ex is gone
 void exchange_forget(
     struct exchange *ex); /* the request will not be sent again: its buffer and table are free */
 void exchange_drop(struct exchange *ex, struct buf **b);
+/* relay_feed and relay_end for what came from one side, with what its stream's end brings. */
+int exchange_feed(struct relay *r, struct conn *from, struct buf *b, struct buf **rest);
+int exchange_end(struct relay *r, struct conn *from);
+/* Sends what relay_next gave. */
+void exchange_send(struct exchange *ex, struct relay *r, struct conn *to);
 bool exchange_pick_another(struct exchange *ex); /* target of the same group; false: there is none */
 
 /* request.c: to the target */
@@ -74,6 +89,7 @@ void request_replay(struct exchange *ex);
 
 /* answer.c: to the client */
 void answer_data(struct exchange *ex, struct buf *b); /* of the target; takes b */
+void answer_head(struct exchange *ex, struct buf *b); /* of a stream; takes b */
 void answer_end(struct exchange *ex, int error);      /* of the target's data */
 void answer_ended(struct exchange *ex);		      /* the target has closed, and there is no whole head */
 void answer_sent(struct exchange *ex, int error);

@@ -120,7 +120,7 @@ carry(struct pass *p, struct relay *r, struct buf *b, struct conn *to, enum coun
 
 	p->active_ms = r->sent_ms = p->w->net.now_ms;
 	worker_count_bytes(p->w, bytes, b->len);
-	relay_feed(r, b, &rest);
+	relay_feed(r, b, false, &rest);
 	r->sending = b;
 	conn_send(to, buf_data(b), b->len);
 }
@@ -512,8 +512,8 @@ pass_accepted(struct worker *w, int fd, uint32_t place, uint32_t serial)
 		return;
 	}
 	*p = (struct pass){.w = w, .nconns = 1, .place = place, .serial = serial, .counts = SLOT_NONE};
-	relay_init(&p->to_target, BODY_EOF, 0, false);
-	relay_init(&p->to_client, BODY_EOF, 0, false);
+	relay_init(&p->to_target, BODY_EOF, 0, FRAME_RAW);
+	relay_init(&p->to_client, BODY_EOF, 0, FRAME_RAW);
 	conn_init(&p->client, &w->net, fd, &client_events);
 	list_append(&w->passes, &p->link);
 	worker_count(w, COUNTER_ACCEPTED);

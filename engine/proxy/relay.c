@@ -7,9 +7,9 @@
 #define LAST_CHUNK STR("0\r\n\r\n")
 
 void
-relay_init(struct relay *r, enum body body, uint64_t length, bool chunked)
+relay_init(struct relay *r, enum body body, uint64_t length, enum relay_frame frame)
 {
-	*r = (struct relay){.body = body, .chunked = chunked, .left = length};
+	*r = (struct relay){.body = body, .frame = frame, .left = length};
 	r->done = body == BODY_NONE || (body == BODY_LENGTH && length == 0);
 }
 
@@ -36,7 +36,7 @@ append(struct buf *b, struct str s)
 static void
 wrap(struct relay *r, struct buf *b)
 {
-	if (!r->chunked)
+	if (r->frame != FRAME_CHUNKED)
 		return;
 	if (b->len > 0) {
 		size_t len;
@@ -47,6 +47,22 @@ wrap(struct relay *r, struct buf *b)
 	}
 	if (r->done && r->after == NULL)
 		append(b, LAST_CHUNK);
+}
+
+/* r->after is what the receiver gets of the trailer section m. */
+static int
+keep_trailers(struct relay *r, const struct msg *m, size_t len)
+{
+	if (r->frame == FRAME_RAW)
+		return 0;
+	r->after = buf_heap((uint32_t)len + FIELDS_MAX * 4 + 16);
+	if (r->after == NULL)
+		return -ENOMEM;
+	if (r->frame == FRAME_CHUNKED)
+		r->after->len = (uint32_t)h1_print_trailers(buf_data(r->after), m);
+	else
+		r->after->len = (uint32_t)block_print_trailers(buf_data(r->after), m);
+	return 0;
 }
 
 /* The trailer section at p: 1 when complete, 0 when not yet. *used: its length. */
@@ -67,13 +83,18 @@ read_trailers(struct relay *r, const char *p, size_t n, size_t *used)
 	if (len == 0)
 		return 0;
 	*used = (size_t)len;
-	if (!r->chunked)
-		return 1;
-	r->after = buf_heap((uint32_t)len + FIELDS_MAX * 4 + 16);
-	if (r->after == NULL)
-		return -ENOMEM;
-	r->after->len = (uint32_t)h1_print_trailers(buf_data(r->after), &m);
-	return 1;
+	return keep_trailers(r, &m, (size_t)len) == 0 ? 1 : -ENOMEM;
+}
+
+int
+relay_trailers(struct relay *r, struct str block)
+{
+	const struct fault *fault;
+	struct msg m;
+
+	if (block_parse_trailers(&m, block, &fault) != 0)
+		return -EBADMSG;
+	return keep_trailers(r, &m, block.len);
 }
 
 /* The bytes behind the last chunk: p[0..n) is all there is of the trailer section, and more perhaps. */
@@ -146,7 +167,7 @@ feed_length(struct relay *r, struct buf *b, struct buf **rest)
 }
 
 int
-relay_feed(struct relay *r, struct buf *b, struct buf **rest)
+relay_feed(struct relay *r, struct buf *b, bool last, struct buf **rest)
 {
 	int rc = 0;
 
@@ -161,6 +182,7 @@ relay_feed(struct relay *r, struct buf *b, struct buf **rest)
 		rc = feed_chunked(r, b, rest);
 		break;
 	case BODY_EOF:
+		r->done = last;
 		break;
 	}
 	if (rc != 0)
@@ -176,9 +198,21 @@ relay_end(struct relay *r)
 	if (r->body != BODY_EOF)
 		return -EPIPE;
 	r->done = true;
-	if (r->chunked)
-		r->after = keep(LAST_CHUNK.p, LAST_CHUNK.len, 0);
-	return r->chunked && r->after == NULL ? -EPIPE : 0;
+	if (r->after != NULL || r->frame == FRAME_RAW)
+		return 0;
+	r->after = r->frame == FRAME_CHUNKED ? keep(LAST_CHUNK.p, LAST_CHUNK.len, 0) : buf_heap(0);
+	return r->after == NULL ? -EPIPE : 0;
+}
+
+struct buf *
+relay_next(struct relay *r)
+{
+	if (r->sending == NULL && r->after != NULL) {
+		r->sending = r->after;
+		r->after = NULL;
+		r->head = r->frame == FRAME_STREAM ? r->sending->len : 0;
+	}
+	return r->sending;
 }
 
 enum buf_class

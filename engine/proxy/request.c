@@ -13,7 +13,8 @@ send_request(struct exchange *ex, struct buf *b)
 	ex->delayed = false;
 	ex->in_flight = true;
 	ex->to_target.sent_ms = ex->w->net.now_ms;
-	conn_deadline(up, ex->whole ? ex->w->config->response_timeout_ms : ex->idle_ms);
+	conn_deadline(up, ex->whole ? ex->response_ms : ex->idle_ms);
+	conn_frame(up, ex->head, ex->to_target.done && ex->to_target.after == NULL);
 	if (b != NULL)
 		conn_send_both(up, ex->request, b);
 	else
@@ -51,13 +52,20 @@ request_unreachable(struct exchange *ex, int error)
 	exchange_fail(ex, 503);
 }
 
+#define REFUSED_MAX 3u /* streams of one request */
+
 /* May the request be sent once more if the connection turns out to be dead? */
 bool
 request_replayable(const struct exchange *ex)
 {
 	bool again = ex->delayed || (ex->whole && method_is_idempotent(ex->method));
 
-	return ex->table != NULL && ex->up->reused && ex->tries == 0 && again;
+	if (ex->table == NULL)
+		return false;
+	/* Who says that it never looked at the request may be asked again, whatever was asked. */
+	if (ex->up->conn.unseen)
+		return ex->tries < REFUSED_MAX;
+	return ex->up->reused && ex->tries == 0 && again;
 }
 
 /* The pooled connection was closed under the request before a byte of an answer. */
@@ -79,7 +87,7 @@ request_done(struct exchange *ex)
 {
 	struct client *c = ex->client;
 
-	conn_deadline(&ex->up->conn, ex->w->config->response_timeout_ms);
+	conn_deadline(&ex->up->conn, ex->response_ms);
 	/* The next request's receive: it also tells of a client that resets. */
 	if (ex->keep_alive && c->in == NULL)
 		conn_await(&c->conn, BUF_SMALL);
@@ -92,18 +100,13 @@ request_more(struct exchange *ex)
 	struct relay *r = &ex->to_target;
 	struct client *c = ex->client;
 
-	if (r->sending == NULL && r->after != NULL) {
-		r->sending = r->after;
-		r->after = NULL;
-	}
-	if (r->sending != NULL) {
-		r->sent_ms = ex->w->net.now_ms;
+	if (relay_next(r) != NULL) {
 		conn_deadline(&ex->up->conn, ex->idle_ms);
-		conn_send(&ex->up->conn, buf_data(r->sending), r->sending->len);
+		exchange_send(ex, r, &ex->up->conn);
 	} else if (r->done) {
 		request_done(ex);
 	} else if (c->conn.ended) {
-		client_close(c);
+		request_end(ex, c->conn.error);
 	} else {
 		conn_deadline(&c->conn, ex->idle_ms);
 		conn_recv(&c->conn, relay_class(r, ex->w->net.pools, BUF_SMALL));
@@ -138,7 +141,8 @@ request_sent(struct exchange *ex, int error)
 		ex->up_keep = false;
 		return;
 	}
-	if (!request_replayable(ex))
+	/* A stream may yet be refused. */
+	if (!request_replayable(ex) && !(ex->h2 && ex->whole))
 		exchange_forget(ex);
 	request_more(ex);
 }
@@ -149,7 +153,7 @@ client_body(struct exchange *ex, struct buf *b)
 	struct relay *r = &ex->to_target;
 	struct client *c = ex->client;
 	struct buf *rest;
-	int rc = relay_feed(r, b, &rest);
+	int rc = exchange_feed(r, &c->conn, b, &rest);
 
 	if (rc != 0) {
 		buf_put(ex->w->net.pools, b);
@@ -159,7 +163,7 @@ client_body(struct exchange *ex, struct buf *b)
 		return;
 	}
 	c->in = rest;
-	if (b->len > 0)
+	if (relay_has(r, b))
 		r->sending = b;
 	else
 		buf_put(ex->w->net.pools, b);
@@ -194,6 +198,10 @@ request_end(struct exchange *ex, int error)
 	/* A client that has sent all it has to may close its half and wait. */
 	if (error == 0 && ex->to_target.done)
 		return;
+	if (error == 0 && exchange_end(&ex->to_target, &c->conn) == 0) {
+		request_more(ex);
+		return;
+	}
 	worker_count(ex->w, COUNTER_CLIENT_GONE);
 	client_close(c);
 }

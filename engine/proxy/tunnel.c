@@ -16,7 +16,7 @@ tunnel_data(struct exchange *ex, struct relay *r, struct buf *b, struct conn *to
 		r->after = b;
 		return;
 	}
-	relay_feed(r, b, &rest);
+	relay_feed(r, b, false, &rest);
 	r->sending = b;
 	r->sent_ms = ex->w->net.now_ms;
 	conn_send(to, buf_data(b), b->len);

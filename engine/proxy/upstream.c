@@ -1,7 +1,10 @@
-/* upstream.c - connections to targets, one pool per target and worker. */
+/* upstream.c - connections to targets, one pool per target and worker. One to an HTTP/2 target is a stream,
+ * and the pool is trunk.c's. */
 #include "upstream.h"
 
 #include "../net/sock.h"
+#include "keyring.h"
+#include "trunk.h"
 #include <errno.h>
 
 /* In slot.idle of a target that no table names any more. */
@@ -49,6 +52,12 @@ drop_idle(struct upstream *u)
 {
 	pool_del(u);
 	conn_close(&u->conn);
+}
+
+static void
+on_head(struct conn *c, struct buf *b)
+{
+	answer_head(container_of(c, struct upstream, conn)->ex, b);
 }
 
 static void
@@ -119,6 +128,7 @@ on_freed(struct conn *c)
 }
 
 static const struct conn_events events = {
+    .head = on_head,
     .data = on_data,
     .end = on_end,
     .sent = on_sent,
@@ -139,54 +149,104 @@ new_upstream(struct worker *w)
 	return u;
 }
 
-static int
-open_socket(struct exchange *ex)
+int
+upstream_socket(struct exchange *ex)
 {
 	int fd = sock_stream(ex->vpc, ex->addr.sa.sa_family);
 
 	/* Idle connections are worth less than a request. */
-	while ((fd == -EMFILE || fd == -ENFILE) && upstream_shed(ex->w))
+	while ((fd == -EMFILE || fd == -ENFILE) && (upstream_shed(ex->w) || trunk_shed(ex->w)))
 		fd = sock_stream(ex->vpc, ex->addr.sa.sa_family);
 	return fd;
 }
 
-static void
-open_new(struct exchange *ex)
+int
+upstream_secure(struct exchange *ex, struct conn *c, const struct addr *a)
+{
+	const struct group *g = table_group(ex->table->table, ex->group);
+	struct tls_target t = {.session = (struct tls_held **)&worker_slot(ex->w, ex->target)->held,
+	    .host = {ex->host, ex->host_len},
+	    .addr = a,
+	    .h2 = ex->h2};
+
+	if (!ex->tls)
+		return 0;
+	t.trust = g != NULL ? keyring_trust(ex->w, g) : NULL;
+	return t.trust != NULL ? tls_connect(c, ex->w->tls, &t) : -EPROTO;
+}
+
+static int
+open_new(struct exchange *ex, struct upstream *u)
 {
 	struct worker *w = ex->w;
-	struct upstream *u;
-	int fd = open_socket(ex);
+	int fd = upstream_socket(ex), rc;
 
-	u = fd >= 0 ? new_upstream(w) : NULL;
-	if (u == NULL) {
-		if (fd >= 0)
-			close(fd);
-		count_inflight(worker_slot(w, ex->target), -1);
-		request_unreachable(ex, fd >= 0 ? -ENOMEM : fd);
-		return;
-	}
+	if (fd < 0)
+		return fd;
 	conn_init(&u->conn, &w->net, fd, &events);
-	u->w = w;
-	u->ex = ex;
-	u->target = ex->target;
-	u->reused = false;
-	u->prev = u->next = NULL;
-	list_init(&u->idle);
-	ex->up = u;
+	rc = upstream_secure(ex, &u->conn, &ex->addr);
+	if (rc != 0) {
+		conn_close(&u->conn);
+		return rc;
+	}
 	worker_count(w, COUNTER_CONNECTS);
-	conn_deadline(&u->conn, w->config->connect_timeout_ms);
 	conn_connect(&u->conn, &ex->addr);
+	return 0;
+}
+
+/* An idle connection that will do. */
+static struct upstream *
+find_idle(const struct exchange *ex)
+{
+	const struct slot *s = worker_slot(ex->w, ex->target);
+	struct upstream *u = s->idle;
+
+	if (u == &retired)
+		return NULL;
+	while (u != NULL && u->host != ex->host_hash)
+		u = u->next;
+	return u;
+}
+
+/* A new connection, or a stream. */
+static void
+take_new(struct exchange *ex)
+{
+	struct worker *w = ex->w;
+	struct upstream *u = new_upstream(w);
+	int rc = -ENOMEM;
+
+	if (u != NULL) {
+		u->w = w;
+		u->ex = ex;
+		u->target = ex->target;
+		u->host = ex->host_hash;
+		u->reused = false;
+		u->prev = u->next = NULL;
+		list_init(&u->idle);
+		ex->up = u;
+		rc = ex->h2 ? trunk_take(ex, u, &events) : open_new(ex, u);
+	}
+	if (rc != 0) {
+		ex->up = NULL;
+		count_inflight(worker_slot(w, ex->target), -1);
+		request_unreachable(ex, rc);
+	} else if (u->reused) {
+		worker_count(w, COUNTER_REUSED);
+		request_connected(ex);
+	} else {
+		conn_deadline(&u->conn, w->config->connect_timeout_ms);
+	}
 }
 
 void
 upstream_take(struct exchange *ex, bool fresh)
 {
-	struct slot *s = worker_slot(ex->w, ex->target);
-	struct upstream *u = s->idle;
+	struct upstream *u = fresh || ex->h2 ? NULL : find_idle(ex);
 
-	count_inflight(s, 1);
-	if (u == NULL || u == &retired || fresh) {
-		open_new(ex);
+	count_inflight(worker_slot(ex->w, ex->target), 1);
+	if (u == NULL) {
+		take_new(ex);
 		return;
 	}
 	pool_del(u);
@@ -205,8 +265,8 @@ upstream_give(struct exchange *ex, bool keep)
 
 	ex->up = NULL;
 	u->ex = NULL;
-	if (!keep || u->conn.ended || s->idle == &retired || s->nidle >= ex->w->config->pool_max ||
-	    ex->w->stopping) {
+	if (!keep || u->conn.ended || u->conn.carrier != NULL || s->idle == &retired ||
+	    s->nidle >= ex->w->config->pool_max || ex->w->stopping) {
 		conn_close(&u->conn);
 	} else {
 		pool_add(u);

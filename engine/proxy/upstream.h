@@ -11,12 +11,17 @@ struct upstream {
 	struct upstream *prev, *next; /* idle list of its target, or free list */
 	struct list idle;	      /* the worker's, longest idle first */
 	uint32_t target;	      /* slot */
+	uint64_t host;		      /* exchange.host_hash: what TLS was told */
 	bool reused;
 };
 
 /* Gives ex a connection to ex->addr: an idle one at once (request_connected runs before this returns), or a
  * new one. Failure ends in request_unreachable. */
 void upstream_take(struct exchange *ex, bool fresh);
+/* For trunk.c: a socket towards ex's target, which idle connections make room for, and TLS on it where the
+ * group has it, a being its address. -errno. */
+int upstream_socket(struct exchange *ex);
+int upstream_secure(struct exchange *ex, struct conn *c, const struct addr *a);
 /* The exchange is over: keep the connection for the next one, or close it. ex->up is NULL after. */
 void upstream_give(struct exchange *ex, bool keep);
 /* No exchange will use this target again: close its idle connections, keep none from now on. */

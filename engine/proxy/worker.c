@@ -2,7 +2,10 @@
 #include "worker.h"
 
 #include "client.h"
+#include "keyring.h"
+#include "mux.h"
 #include "pass.h"
+#include "trunk.h"
 #include "upstream.h"
 #include <errno.h>
 #include <sched.h>
@@ -73,18 +76,11 @@ resume_accepting(struct worker *w)
 	list_each(it, &w->listeners) listen_resume(container_of(it, struct listen, link));
 }
 
-static bool
-is_passed(const struct worker *w, const struct listen *l)
-{
-	const struct place *p = table_place(w->current->table, l->place);
-
-	return p != NULL && p->serial == l->serial && p->protocol == PROTOCOL_TLS_PASSTHROUGH;
-}
-
 static void
 on_accepted(struct listen *l, int fd)
 {
 	struct worker *w = container_of(l->net, struct worker, net);
+	const struct place *p;
 
 	if (fd < 0) {
 		worker_count(w, COUNTER_ACCEPT_FAILED);
@@ -94,10 +90,13 @@ on_accepted(struct listen *l, int fd)
 		pause_accepting(w);
 		return;
 	}
-	if (is_passed(w, l))
+	p = table_place(w->current->table, l->place);
+	if (p == NULL || p->serial != l->serial)
+		ring_close(w->net.ring, fd);
+	else if (p->protocol == PROTOCOL_TLS_PASSTHROUGH)
 		pass_accepted(w, fd, l->place, l->serial);
 	else
-		client_accepted(w, fd, l->place, l->serial);
+		client_accepted(w, fd, p);
 	if (is_full(w) && !w->paused) {
 		worker_count(w, COUNTER_CONNECTIONS_FULL);
 		pause_accepting(w);
@@ -111,6 +110,20 @@ worker_client_gone(struct worker *w)
 		resume_accepting(w);
 }
 
+/* Between requests a connection is closed; with HTTP/2 the client is told to go, and that this is the last
+ * word when `final`. */
+static void
+leave_clients(struct worker *w, bool final)
+{
+	list_each_safe(it, &w->clients)
+	{
+		struct client *c = container_of(it, struct client, link);
+
+		if (!c->conn.closing)
+			client_leave(c, final);
+	}
+}
+
 static void
 on_tick(struct timer *t)
 {
@@ -118,6 +131,8 @@ on_tick(struct timer *t)
 
 	if (w->paused && !w->stopping && !is_full(w))
 		resume_accepting(w);
+	if (w->stopping)
+		leave_clients(w, true);
 	if (w->paused || w->stopping)
 		timer_set(&w->net.wheel, t, w->net.now_ms + TICK_MS);
 }
@@ -174,8 +189,11 @@ adopt(struct worker *w, const struct publication *p)
 	for (uint32_t i = 0; i < p->nopenings; i++)
 		open_listener(w, &p->openings[i]);
 	retired = table_retired(p->table, &n);
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n; i++) {
 		upstream_retire(w, retired[i]);
+		trunk_retire(w, retired[i]);
+		keyring_drop(w, retired[i]);
+	}
 	engine_acknowledge(w->engine);
 }
 
@@ -185,13 +203,7 @@ begin_stop(struct worker *w)
 	w->stopping = true;
 	w->stop_ms = w->net.now_ms + w->config->drain_timeout_ms;
 	close_listeners(w, NULL);
-	list_each_safe(it, &w->clients)
-	{
-		struct client *c = container_of(it, struct client, link);
-
-		if (c->state == CLIENT_HEAD && c->in == NULL && !c->conn.closing)
-			client_close(c);
-	}
+	leave_clients(w, false);
 	pass_drain(w);
 	timer_set(&w->net.wheel, &w->tick, w->net.now_ms + TICK_MS);
 }
@@ -238,6 +250,8 @@ loop(struct worker *w)
 		ring_turn(net->ring, list_empty(&net->ready) ? wheel_wait(&net->wheel, net->now_ms) : 0);
 		net->now_ms = clock_ms();
 		wheel_run(&net->wheel, net->now_ms);
+		conn_wake_ready(net);
+		mux_run(w);
 		for (int i = 0; i < BUF_CLASSES; i++)
 			buf_refill(&net->pools[i]);
 		conn_wake_starved(net);
@@ -256,7 +270,8 @@ close_all(struct worker *w)
 			client_close(c);
 	}
 	pass_cut_all(w);
-	while (upstream_shed(w))
+	mux_run(w);
+	while (upstream_shed(w) || trunk_shed(w))
 		;
 	/* The completions of what was cancelled: a few turns are plenty, the ring's end takes the rest. */
 	for (int i = 0; i < 100 && w->net.nopen > 0; i++)
@@ -269,6 +284,7 @@ static int
 begin(struct worker *w)
 {
 	struct net *net = &w->net;
+	const char *why;
 	int rc;
 
 	if (w->cpu >= 0) {
@@ -291,6 +307,12 @@ begin(struct worker *w)
 	net->now_ms = clock_ms();
 	wheel_init(&net->wheel, net->now_ms);
 	timer_init(&w->tick, on_tick);
+	w->orphans = mux_new_orphans(w);
+	if (w->orphans == NULL)
+		return -ENOMEM;
+	rc = tls_world_new(&w->tls, engine_tls_secret(w->engine), &why);
+	if (rc != 0)
+		return rc;
 	w->wake_op.done = on_wake;
 	ring_read(net->ring, &w->wake_op, w->wake_fd, &w->wake_value, sizeof(w->wake_value));
 	return 0;
@@ -304,6 +326,14 @@ begin(struct worker *w)
 	}
 
 static void
+drop_keyrings(struct worker *w)
+{
+	for (uint32_t i = 0; i < SLOT_CHUNKS_MAX && w->slots[i] != NULL; i++)
+		for (uint32_t k = 0; k < SLOT_CHUNK; k++)
+			keyring_drop(w, i * SLOT_CHUNK + k);
+}
+
+static void
 end(struct worker *w)
 {
 	if (w->net.ring != NULL)
@@ -311,6 +341,12 @@ end(struct worker *w)
 	FREE_LIST(w->free_clients, free_next);
 	FREE_LIST(w->free_upstreams, next);
 	FREE_LIST(w->free_exchanges, next);
+	FREE_LIST(w->free_streams, next);
+	trunk_fini(w);
+	free(w->orphans);
+	drop_keyrings(w);
+	if (w->tls != NULL)
+		tls_world_free(w->tls);
 	while (!list_empty(&w->tables)) {
 		struct table_ref *ref = container_of(w->tables.next, struct table_ref, link);
 
@@ -346,7 +382,10 @@ worker_start(struct worker *w)
 	list_init(&w->listeners);
 	list_init(&w->clients);
 	list_init(&w->passes);
+	list_init(&w->shaking);
 	list_init(&w->idle);
+	list_init(&w->idle_trunks);
+	list_init(&w->muxes);
 	w->wake_fd = eventfd(0, EFD_CLOEXEC);
 	if (w->wake_fd < 0)
 		return -errno;

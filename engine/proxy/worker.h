@@ -4,6 +4,7 @@
 
 #include "../http/h1.h"
 #include "../net/listen.h"
+#include "../net/tls.h"
 #include "../route/route.h"
 #include "clock.h"
 #include "counters.h"
@@ -54,9 +55,15 @@ struct worker {
 	struct table_ref *current;
 	struct list listeners;
 	struct list clients;
-	struct list passes; /* connections that are passed through */
-	struct list idle;   /* connections to targets, longest idle first */
-	bool paused;	    /* no accepting: at the limit, or out of descriptors */
+	struct list passes;  /* connections that are passed through */
+	struct list shaking; /* those in a TLS handshake, longest first */
+	uint32_t nshaking;
+	struct list idle;	 /* connections to targets, longest idle first */
+	struct list idle_trunks; /* those of HTTP/2 */
+	struct list muxes;	 /* those with something to be done in this turn */
+	struct mux *orphans;	 /* mux_new_orphans */
+	struct tls_world *tls;
+	bool paused; /* no accepting: at the limit, or out of descriptors */
 	bool stopping;
 	uint64_t stop_ms;
 	struct timer tick;
@@ -69,6 +76,8 @@ struct worker {
 	struct client *free_clients;
 	struct upstream *free_upstreams;
 	struct exchange *free_exchanges;
+	struct stream *free_streams;
+	struct trunk *free_trunks;
 
 	uint64_t random[2];
 	struct msg msg; /* scratch of the message at hand */
@@ -116,6 +125,7 @@ void worker_client_gone(struct worker *w);
 const struct publication *engine_publication(struct engine *e);
 bool engine_stopping(struct engine *e);
 const struct ring_features *engine_ring_features(struct engine *e);
-void engine_acknowledge(struct engine *e); /* wakes the control thread that waits in publish */
+const uint8_t *engine_tls_secret(struct engine *e); /* TLS_SECRET bytes */
+void engine_acknowledge(struct engine *e);	    /* wakes the control thread that waits in publish */
 
 #endif

@@ -257,17 +257,38 @@ match_rule(const struct listener *l, const struct msg *m)
 
 /* ------------------------------------------------------------------ which listener */
 
+static const struct listener *
+listener_at(const struct service *s, const struct place *p)
+{
+	for (uint32_t i = 0; i < s->nlisteners; i++) {
+		const struct listener *l = &s->listeners[i];
+
+		if (l->port == addr_port(&p->addr) && l->protocol == p->protocol)
+			return l;
+	}
+	return NULL;
+}
+
 const struct listener *
 match_place(const struct table *t, const struct place *p, struct str name, const struct service **s)
 {
+	const struct listener *l;
+
 	for (uint32_t i = 0; i < p->nscopes; i++) {
 		*s = table_host(t, p->scopes[i], name);
-		for (uint32_t k = 0; *s != NULL && k < (*s)->nlisteners; k++) {
-			const struct listener *l = &(*s)->listeners[k];
-
-			if (l->port == addr_port(&p->addr) && l->protocol == p->protocol)
-				return l;
-		}
+		if (*s != NULL && (l = listener_at(*s, p)) != NULL)
+			return l;
 	}
 	return NULL;
+}
+
+const struct listener *
+match_place_open(const struct table *t, const struct place *p, struct str name, const struct service **s)
+{
+	const struct listener *l = match_place(t, p, name, s);
+
+	if (l != NULL)
+		return l;
+	*s = p->open ? table_sole(t, p) : NULL;
+	return *s != NULL ? listener_at(*s, p) : NULL;
 }

@@ -12,13 +12,20 @@ struct slot {
 	uint32_t edition; /* of the action that turn counts for */
 	uint32_t inflight;
 	uint32_t nidle;
-	void *idle; /* upstream.c: idle connections of a target */
+	void *idle;   /* upstream.c: idle connections of a target */
+	void *trunks; /* trunk.c: its HTTP/2 connections */
+	void *held;   /* keyring.c: a service's identity, a group's trust, a target's session */
 };
 
 /* The listener at a place that serves a name, and its service: of the place's scopes the first in which there
  * is one. NULL: nobody by that name is met there. */
 const struct listener *match_place(
     const struct table *t, const struct place *p, struct str name, const struct service **s);
+/* The same for a client that may be met on a service's own address: there any other name is that service too.
+ */
+const struct listener *match_place_open(
+    const struct table *t, const struct place *p, struct str name, const struct service **s);
+
 /* The first rule that matches, the fallback otherwise. Never NULL. */
 const struct rule *match_rule(const struct listener *l, const struct msg *m);
 bool match_holds(const struct match *want, const struct msg *m);

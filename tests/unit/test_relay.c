@@ -16,7 +16,7 @@ relay_all(struct relay *r, const char *wire, size_t n, size_t step, struct text 
 
 		memcpy(buf_data(b), wire + at, len);
 		b->len = (uint32_t)len;
-		rc = relay_feed(r, b, &rest);
+		rc = relay_feed(r, b, false, &rest);
 		if (rc == 0)
 			text_add(out, buf_data(b), b->len);
 		if (r->after != NULL) {
@@ -58,7 +58,7 @@ Test(relay, a_length_body_ends_where_it_says)
 		struct relay r;
 		struct text out = {0}, behind = {0};
 
-		relay_init(&r, BODY_LENGTH, 5, false);
+		relay_init(&r, BODY_LENGTH, 5, FRAME_RAW);
 		cr_expect(relay_all(&r, "helloGET /", 10, step, &out, &behind) == 0);
 		cr_expect_str_eq(out.p, "hello");
 		cr_expect(r.done && r.left == 0);
@@ -79,7 +79,7 @@ Test(relay, chunks_keep_their_data_and_trailers_at_every_cut)
 		struct relay r;
 		struct text out = {0}, behind = {0}, data = {0};
 
-		relay_init(&r, BODY_CHUNKED, 0, true);
+		relay_init(&r, BODY_CHUNKED, 0, FRAME_CHUNKED);
 		cr_expect(relay_all(&r, wire, sizeof(wire) - 1, step, &out, &behind) == 0, "step %zu", step);
 		cr_expect(r.done, "step %zu", step);
 		unchunk(out.p, &data);
@@ -104,7 +104,7 @@ Test(relay, chunks_become_bare_bytes_for_an_old_client)
 		struct relay r;
 		struct text out = {0}, behind = {0};
 
-		relay_init(&r, BODY_CHUNKED, 0, false);
+		relay_init(&r, BODY_CHUNKED, 0, FRAME_RAW);
 		cr_expect(relay_all(&r, wire, sizeof(wire) - 1, step, &out, &behind) == 0);
 		cr_expect(r.done);
 		cr_expect_str_eq(out.p, "abc", "step %zu", step);
@@ -118,7 +118,7 @@ Test(relay, a_body_until_close_is_chunked_and_ended)
 	struct relay r;
 	struct text out = {0}, behind = {0}, data = {0};
 
-	relay_init(&r, BODY_EOF, 0, true);
+	relay_init(&r, BODY_EOF, 0, FRAME_CHUNKED);
 	cr_expect(relay_all(&r, "some bytes", 10, 4, &out, &behind) == 0);
 	cr_expect(!r.done);
 	cr_expect(relay_end(&r) == 0 && r.done && r.after != NULL);
@@ -149,7 +149,7 @@ Test(relay, refuses_what_is_cut_off_or_malformed)
 			struct relay r;
 			struct text out = {0}, behind = {0};
 
-			relay_init(&r, BODY_CHUNKED, 0, true);
+			relay_init(&r, BODY_CHUNKED, 0, FRAME_CHUNKED);
 			cr_expect(relay_all(&r, rows[i].wire, strlen(rows[i].wire), step, &out, &behind) ==
 				      rows[i].want,
 			    "row %zu step %zu", i, step);
@@ -160,7 +160,7 @@ Test(relay, refuses_what_is_cut_off_or_malformed)
 	for (enum body body = BODY_LENGTH; body <= BODY_CHUNKED; body++) {
 		struct relay r;
 
-		relay_init(&r, body, 10, true);
+		relay_init(&r, body, 10, FRAME_CHUNKED);
 		cr_expect(relay_end(&r) == -EPIPE, "an end in the middle of body kind %d", body);
 	}
 }
@@ -173,7 +173,7 @@ Test(relay, bounds_a_trailer_section)
 	text_printf(&wire, "0\r\nx: ");
 	for (unsigned i = 0; i < TRAILER_BYTES_MAX + 10; i++)
 		text_char(&wire, 'a');
-	relay_init(&r, BODY_CHUNKED, 0, true);
+	relay_init(&r, BODY_CHUNKED, 0, FRAME_CHUNKED);
 	cr_expect(relay_all(&r, wire.p, wire.len, 1000, &out, &behind) == -EBADMSG);
 	text_fini(&wire);
 	text_fini(&out);

@@ -13,7 +13,7 @@ DNS   = dns
 ROUTE = table match balance names
 NET   = ring buf timer netns sock conn listen
 PROXY = worker client exchange request answer tunnel relay upstream resolve ask dialog resolver engine
-FS    = schema parse pair rights routes spaces model edit reach check zones compile explain status store preload errors undo hold txn heal settle node attr dir handle view watch ops config main
+FS    = schema pem certificate authority parse pair rights routes spaces model edit reach check zones compile explain status store preload errors undo hold txn heal settle node attr dir handle view watch ops config main
 
 ENGINE_SRC = $(BASE:%=engine/base/%.c) $(HTTP:%=engine/http/%.c) $(DNS:%=engine/dns/%.c) $(ROUTE:%=engine/route/%.c) \
              $(NET:%=engine/net/%.c) $(PROXY:%=engine/proxy/%.c)
@@ -26,7 +26,7 @@ CC        = gcc
 OPT       = -O2
 WARN      = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef \
             -Wno-unused-parameter -Werror
-CPPFLAGS += -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -DLATTICEFS_VERSION='"$(VERSION)"' -Iinclude \
+CPPFLAGS += -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -DLATTICEFS_VERSION='"$(VERSION)"' -iquote include \
             $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CFLAGS   += -std=gnu17 -g $(OPT) $(WARN) -fno-strict-aliasing -pthread $(SAN)
 LDLIBS   += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -pthread

@@ -16,8 +16,8 @@ enum sort {
 	SORT_ATTRIBUTE,	  /* a file of the schema in an object */
 	SORT_TARGET,	  /* target-groups/G/targets/NAME that parses as a target */
 	SORT_ASSOCIATION, /* networks/N/services/NAME or networks/N/vpcs/NAME: a symbolic link */
-	SORT_VIRTUAL, /* reserved dot names: .status .errors, .hosts of a VPC, and .table .hold .metrics at
-			 the root */
+	SORT_VIRTUAL,	  /* reserved dot names: .status .errors, .hosts of a VPC, and .table .hold .metrics
+			     .ca.pem at the root */
 };
 
 enum attribute_type {
@@ -51,7 +51,7 @@ struct attribute {
 	uint8_t index;	    /* among the attributes of its kind */
 };
 
-#define ATTRIBUTES_MAX 8u /* of one kind */
+#define ATTRIBUTES_MAX 9u /* of one kind */
 
 /* struct attribute.index by kind. */
 enum { VPC_NETNS, VPC_LISTEN };
@@ -75,6 +75,7 @@ enum {
 	GROUP_IP_ADDRESS_TYPE,
 	GROUP_VPC,
 	GROUP_HEALTH_CHECK,
+	GROUP_CA,
 };
 
 struct spot {

@@ -150,7 +150,7 @@ REFUSED = [
     # attribute, text, errno, line, column, and a part of the sentence
     ("port", "abc\n", 1, 0, "abc"), ("port", "0\n", 1, 0, "1"), ("port", "65536\n", 1, 0, "65535"),
     ("port", "\n  80 81\n", 2, None, ""), ("protocol", "HTTTP\n", 1, 0, "HTTP"),
-    ("protocol", "HTTPS\n", 1, 0, "not supported yet"),
+    ("protocol", "TLS_PASSTHROUGH\n", 1, 0, "not supported yet"),
     ("default-action", "forward = blue:90 gren:10\n", 1, "gren", "no target group 'gren' (did you mean 'green'?)"),
     ("default-action", "forward = blue:1000\n", 1, "1000", "999"),
     ("default-action", "forward = blue:-1\n", 1, "-1", ""),

@@ -13,7 +13,7 @@ DNS   = dns
 ROUTE = table match balance names
 NET   = ring buf timer netns sock conn listen
 PROXY = worker client exchange request answer tunnel relay upstream resolve ask dialog resolver engine
-FS    = schema pem certificate authority parse pair rights routes spaces model edit reach check zones compile explain status store preload errors undo hold txn heal settle node attr dir handle view watch ops config main
+FS    = schema pem certificate authority parse pair rights routes spaces model edit reach check zones identity compile explain status store preload errors undo hold txn heal settle node attr dir handle view watch ops config main
 
 ENGINE_SRC = $(BASE:%=engine/base/%.c) $(HTTP:%=engine/http/%.c) $(DNS:%=engine/dns/%.c) $(ROUTE:%=engine/route/%.c) \
              $(NET:%=engine/net/%.c) $(PROXY:%=engine/proxy/%.c)

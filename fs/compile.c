@@ -4,7 +4,9 @@
  * back beside the model. A part that comes out as it was is dropped again.
  */
 #include "compile.h"
+#include "certificate.h"
 #include "check.h"
+#include "identity.h"
 #include "limits.h"
 #include "zones.h"
 #include "pair.h"
@@ -201,8 +203,8 @@ static bool
 service_equal(const struct service *a, const struct service *b)
 {
 	if (a->slot != b->slot || a->idle_timeout_s != b->idle_timeout_s || a->nlisteners != b->nlisteners ||
-	    a->nhosts != b->nhosts || a->nplaces != b->nplaces || a->nscopes != b->nscopes ||
-	    !str_eq(a->name, b->name))
+	    a->tls_edition != b->tls_edition || a->nhosts != b->nhosts || a->nplaces != b->nplaces ||
+	    a->nscopes != b->nscopes || !str_eq(a->name, b->name))
 		return false;
 	for (uint32_t i = 0; i < a->nlisteners; i++)
 		if (!listener_equal(&a->listeners[i], &b->listeners[i]))
@@ -219,7 +221,8 @@ service_equal(const struct service *a, const struct service *b)
 static bool
 group_equal(const struct group *a, const struct group *b)
 {
-	if (a->slot != b->slot || a->vpc != b->vpc || a->ntargets != b->ntargets || !str_eq(a->name, b->name))
+	if (a->slot != b->slot || a->vpc != b->vpc || a->ntargets != b->ntargets ||
+	    !str_eq(a->name, b->name) || !str_eq(a->ca, b->ca))
 		return false;
 	for (uint32_t i = 0; i < a->ntargets; i++)
 		if (a->targets[i].slot != b->targets[i].slot ||
@@ -391,6 +394,7 @@ service_build(struct check *c, const struct job *j, const struct service *old)
 {
 	const struct node *n = j->entry->node;
 	struct service *s;
+	bool secure;
 
 	if (n->wrong || j->nnetworks == 0)
 		return NULL;
@@ -399,11 +403,13 @@ service_build(struct check *c, const struct job *j, const struct service *old)
 	s->slot = old != NULL ? old->slot : slot_take(c->e);
 	s->name = arena_str(&s->arena, str_of(j->entry->name));
 	s->idle_timeout_s = node_number(n, SERVICE_IDLE_TIMEOUT, IDLE_TIMEOUT_DEFAULT);
+	secure = identity_build(c, j, s, old);
 	s->listeners = arena_alloc(&s->arena, n->kids[0].n * sizeof(*s->listeners));
 	for (uint32_t i = 0; i < n->kids[0].n; i++) {
 		const struct node *l = n->kids[0].at[i];
 
-		if (node_is_complete(l))
+		if (node_is_complete(l) &&
+		    (secure || node_number(l, LISTENER_PROTOCOL, PROTOCOL_HTTP) != PROTOCOL_HTTPS))
 			listener_build(
 			    c, &s->arena, &s->listeners[s->nlisteners++], l, old_listener(old, l->name));
 	}
@@ -443,6 +449,8 @@ group_build(struct check *c, const struct entry *e, const struct group *old)
 	g->targets = arena_alloc(&g->arena, n->kids[0].n * sizeof(*g->targets));
 	number = group_number(c, n);
 	g->vpc = number == SLOT_NONE ? 0 : number;
+	if (node_has(n, GROUP_CA))
+		g->ca = arena_str(&g->arena, n->values[GROUP_CA]->credential->pem);
 	for (uint32_t i = 0; i < n->kids[0].n && !n->wrong && number != SLOT_NONE; i++) {
 		const struct node *t = n->kids[0].at[i];
 		struct target *out = &g->targets[g->ntargets];

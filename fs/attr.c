@@ -75,6 +75,11 @@ attr_set(struct tree *t, struct inode *n, const struct handle *h, const struct o
 	/* touch sets the times of the .hold it has just made; without that, it is one that was there. */
 	if (n->view != VIEW_NONE)
 		return n->view != VIEW_HOLD ? -EROFS : list_empty(&n->handles) ? -EBUSY : 0;
+	if (rc == 0 && to->mode != ATTR_KEEP && (to->mode & 077) != 0 && store_is_private(path) &&
+	    S_ISREG(n->type))
+		return txn_refuse(t, EPERM, path,
+		    "a private key is for its owner alone: a mode of %03o is refused, 600 is not",
+		    (unsigned)to->mode & 07777);
 	if (rc == 0 && !n->draft) {
 		rc = set_path(t, path, to, times);
 	} else if (rc == 0 || rc == -ENOENT) {

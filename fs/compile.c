@@ -4,7 +4,9 @@
  * back beside the model. A part that comes out as it was is dropped again.
  */
 #include "compile.h"
+#include "certificate.h"
 #include "check.h"
+#include "identity.h"
 #include "limits.h"
 #include "meet.h"
 #include "zones.h"
@@ -178,8 +180,8 @@ static bool
 service_equal(const struct service *a, const struct service *b)
 {
 	if (a->slot != b->slot || a->idle_timeout_s != b->idle_timeout_s || a->nlisteners != b->nlisteners ||
-	    a->nhosts != b->nhosts || a->nplaces != b->nplaces || a->nscopes != b->nscopes ||
-	    !str_eq(a->name, b->name))
+	    a->tls_edition != b->tls_edition || a->nhosts != b->nhosts || a->nplaces != b->nplaces ||
+	    a->nscopes != b->nscopes || !str_eq(a->name, b->name))
 		return false;
 	for (uint32_t i = 0; i < a->nlisteners; i++)
 		if (!listener_equal(&a->listeners[i], &b->listeners[i]))
@@ -362,6 +364,7 @@ service_build(struct check *c, const struct job *j, const struct service *old)
 {
 	const struct node *n = j->entry->node;
 	struct service *s;
+	bool secure;
 
 	if (n->wrong || j->nnetworks == 0)
 		return NULL;
@@ -370,11 +373,13 @@ service_build(struct check *c, const struct job *j, const struct service *old)
 	s->slot = old != NULL ? old->slot : slot_take(c->e);
 	s->name = arena_str(&s->arena, str_of(j->entry->name));
 	s->idle_timeout_s = node_number(n, SERVICE_IDLE_TIMEOUT, IDLE_TIMEOUT_DEFAULT);
+	secure = identity_build(c, j, s, old);
 	s->listeners = arena_alloc(&s->arena, n->kids[0].n * sizeof(*s->listeners));
 	for (uint32_t i = 0; i < n->kids[0].n; i++) {
 		const struct node *l = n->kids[0].at[i];
 
-		if (node_is_complete(l))
+		if (node_is_complete(l) &&
+		    (secure || node_number(l, LISTENER_PROTOCOL, PROTOCOL_HTTP) != PROTOCOL_HTTPS))
 			listener_build(
 			    c, &s->arena, &s->listeners[s->nlisteners++], l, old_listener(old, l->name));
 	}
@@ -412,6 +417,8 @@ group_protocol(struct check *c, struct group *g, const struct node *n, const str
 	g->protocol = (enum group_protocol)node_number(n, GROUP_PROTOCOL, GROUP_HTTP);
 	g->version = (enum group_version)node_number(n, GROUP_PROTOCOL_VERSION, GROUP_HTTP1);
 	g->verify_system = node_number(n, GROUP_VERIFY, 0) == 1;
+	if (node_has(n, GROUP_CA))
+		g->ca = arena_str(&g->arena, n->values[GROUP_CA]->credential->pem);
 	if (old != NULL && old->verify_system == g->verify_system && str_eq(old->ca, g->ca))
 		g->tls_edition = old->tls_edition;
 	else

@@ -1,5 +1,7 @@
 /* edit.c - edits of the model: put, link, remove, take over a whole tree; then keep it all or nothing of it.
  */
+#include "certificate.h"
+#include "clock.h"
 #include "compile.h"
 #include "limits.h"
 #include "object.h"
@@ -50,6 +52,16 @@ owner_make(struct edit *e, const char *path, const struct spot *spot)
 	return node_walk(e->m, object, e);
 }
 
+/* Of a certificate that is written now: what has expired since goes on being served. */
+static int
+check_dates(const struct value *v, const char *path, struct diag *d)
+{
+	if (v == NULL || v->credential == NULL || v->attribute->kind != KIND_SERVICE ||
+	    v->attribute->index != SERVICE_CERTIFICATE)
+		return 0;
+	return certificate_check_dates(v->credential, (int64_t)(clock_unix_ms() / 1000), path, d);
+}
+
 int
 edit_put(struct edit *e, const char *path, struct str text, struct diag *d)
 {
@@ -57,6 +69,7 @@ edit_put(struct edit *e, const char *path, struct str text, struct diag *d)
 	struct spot spot;
 	struct value *v;
 	uint32_t index;
+	int rc;
 
 	CHECK(e, EDIT_MAGIC);
 	schema_spot(path, false, &spot);
@@ -69,6 +82,10 @@ edit_put(struct edit *e, const char *path, struct str text, struct diag *d)
 			return -own.err;
 		}
 		v = value_bad(spot.attribute, text, &own);
+	}
+	if (e->mode != EDIT_BROKEN && (rc = check_dates(v, path, d)) < 0) {
+		value_free(v);
+		return rc;
 	}
 	index = spot.sort == SORT_TARGET ? 0 : spot.attribute->index;
 	value_set(e, owner_make(e, path, &spot), index, v);

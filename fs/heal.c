@@ -6,8 +6,9 @@
 
 #include <stdio.h>
 
-#define SWEEP_MS 100  /* a table that somebody still reads keeps its namespaces */
-#define RETRY_MS 2000 /* of what could not be served */
+#define SWEEP_MS 100	  /* a table that somebody still reads keeps its namespaces */
+#define RETRY_MS 2000	  /* of what could not be served */
+#define RENEW_MS 3600000u /* between looks at what the local CA signed, which lives for days after */
 
 static void
 on_moved(void *ctx, const char *name)
@@ -67,12 +68,24 @@ heal_look(struct tree *t, bool failed)
 	serve_all_moved(t);
 }
 
+/* A part of those that are due at a time: in between the kernel is answered. */
+static void
+renew(struct tree *t, uint64_t now)
+{
+	if (t->hold.held || (t->renew_at == 0 && now - t->renew_ms < RENEW_MS))
+		return;
+	t->renew_ms = now;
+	t->moved = model_mark_renewals(t->model, engine_table(t->engine), &t->renew_at) || t->moved;
+	serve_all_moved(t);
+}
+
 void
 heal_run(struct tree *t)
 {
 	uint64_t now = clock_ms();
 	struct engine_stats s;
 
+	renew(t, now);
 	if (now - t->heal_ms >= RETRY_MS && (t->moved || spaces_waits(t->spaces))) {
 		t->heal_ms = now;
 		heal_look(t, true);
@@ -87,7 +100,9 @@ heal_run(struct tree *t)
 int
 heal_timeout(const struct tree *t)
 {
+	if (t->renew_at != 0 && !t->hold.held)
+		return 0;
 	if (!spaces_swept(t->spaces))
 		return SWEEP_MS;
-	return t->moved || spaces_waits(t->spaces) ? RETRY_MS : -1;
+	return t->moved || spaces_waits(t->spaces) ? RETRY_MS : (int)RENEW_MS;
 }

@@ -210,6 +210,7 @@ make_model(struct program *p, const char *mountpoint)
 	    .region = p->config.region,
 	    .mountpoint = mountpoint,
 	    .netns = p->tree.spaces == NULL ? NULL : spaces_source(p->tree.spaces),
+	    .authority = p->tree.authority,
 	};
 
 	return model_new(&c, &p->tree.slots);
@@ -316,6 +317,9 @@ start_tree(struct program *p)
 		return fail(1, "%s %s: %s", p->options.store, why, strerror(-rc));
 	if (rights_keep() < 0)
 		log_warn("the capabilities that are not needed cannot be given up");
+	t->authority = authority_new(&t->store, NULL);
+	if ((why = authority_open(t->authority)) != NULL)
+		log_warn("no local CA: %s", why);
 	t->spaces = spaces_new();
 	t->model = make_model(p, p->options.mountpoint);
 	p->config.engine.suffix = p->config.suffix;
@@ -492,6 +496,7 @@ stop_tree(struct program *p)
 	errors_fini(&t->errors);
 	inodes_fini(&t->inodes);
 	model_free(t->model);
+	authority_free(t->authority);
 	spaces_free(t->spaces);
 	slots_fini(&t->slots);
 	store_close(&t->store);

@@ -487,6 +487,7 @@ model_new(const struct model_config *c, struct slots *counters)
 	m->mountpoint = c->mountpoint == NULL ? NULL : xstrdup(c->mountpoint);
 	m->counters = counters;
 	m->netns = c->netns;
+	m->authority = c->authority;
 	return m;
 }
 

@@ -11,6 +11,7 @@
 #include "schema.h"
 #include "table.h"
 
+struct authority;
 struct model;
 struct edit;
 
@@ -29,8 +30,9 @@ struct model_config {
 	const char *suffix;  /* of generated names: lattice.internal */
 	const char *account; /* twelve digits */
 	const char *region;
-	const char *mountpoint;	    /* absolute: links may be written with it; NULL in -t */
-	struct netns_source *netns; /* NULL: no namespace is there but the daemon's own */
+	const char *mountpoint;	     /* absolute: links may be written with it; NULL in -t */
+	struct netns_source *netns;  /* NULL: no namespace is there but the daemon's own */
+	struct authority *authority; /* NULL: who has no certificate is served without one (-t, tests) */
 };
 
 /* Where a tree is read from: the store, or the store overlaid with what a hold put aside. */
@@ -99,6 +101,11 @@ void model_each_netns(const struct model *m, void (*each)(void *ctx, const char 
 void model_mark_netns(const struct model *m, const struct table *served, bool *used);
 /* The name stands for another namespace now: the next edit compiles its VPCs anew. Between two edits only. */
 void model_netns_moved(struct model *m, const char *name);
+
+/* Marks services whose certificate of the local CA is to be signed anew: the next edit compiles them. A part
+ * of them at a time, from the service numbered *at on, which is then where to go on; 0: there are no more.
+ * False: none was marked. Between two edits only. */
+bool model_mark_renewals(struct model *m, const struct table *served, uint32_t *at);
 
 bool model_has(const struct model *m, const char *path); /* an object directory that the model knows */
 /* What names mean in the VPC at path, as hosts(5); nothing when it is no VPC, in no network or not there. */

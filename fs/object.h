@@ -68,7 +68,8 @@ struct place_record {
 struct model {
 	unsigned magic;
 	char *suffix, *account, *region, *mountpoint;
-	struct netns_source *netns; /* may be NULL */
+	struct netns_source *netns;  /* may be NULL */
+	struct authority *authority; /* may be NULL */
 	struct slots *counters;
 	struct map names[KINDS]; /* struct entry by name; the four top kinds */
 	struct slots indices[KINDS];

@@ -63,7 +63,7 @@ stored_path(struct tree *t, struct inode *parent, const char *name, char path[st
 
 	if (rc < 0)
 		return rc;
-	if (store_is_aside(name))
+	if (store_is_aside(name) || strcmp(path, STORE_CA_KEY) == 0)
 		return -ENOENT;
 	if (inode_path(parent, dir) == 0 && view_find(t, dir, name) != VIEW_NONE)
 		return -EROFS;
@@ -100,7 +100,7 @@ look_up(struct tree *t, struct inode *parent, const char *name, struct fuse_entr
 
 	if (rc < 0)
 		return rc;
-	if (store_is_aside(name) || inode_path(parent, dir) < 0)
+	if (store_is_aside(name) || strcmp(path, STORE_CA_KEY) == 0 || inode_path(parent, dir) < 0)
 		return -ENOENT;
 	view = view_find(t, dir, name);
 	n = inode_find(&t->inodes, parent, name);

@@ -5,6 +5,7 @@
  * comment after `#` or `;`, a comment behind a value after a blank and `;`.
  */
 #include "parse.h"
+#include "certificate.h"
 #include "limits.h"
 #include <ctype.h>
 #include <errno.h>
@@ -764,9 +765,11 @@ parse_value(const struct attribute *a, const char *path, struct str text, bool f
 	p.lines_max = count_lines(text);
 	if (a->type == TYPE_TARGET)
 		verdict = parse_target_name(&p);
-	if (verdict == VERDICT_GOOD)
+	if (a->type == TYPE_PEM)
+		verdict = certificate_parse(a, path, text, final, &p.v->arena, &p.v->credential, p.d);
+	else if (verdict == VERDICT_GOOD)
 		verdict = parse_text(&p);
-	if (verdict == VERDICT_GOOD && (p.nlines > 0 || a->type == TYPE_TARGET))
+	if (verdict == VERDICT_GOOD && (p.nlines > 0 || a->type == TYPE_TARGET || p.v->credential != NULL))
 		*v = p.v;
 	else
 		value_free(p.v);

@@ -5,6 +5,7 @@
 #include "list.h"
 #include "model.h"
 
+struct credential;
 struct node;
 struct entry;
 
@@ -43,7 +44,8 @@ struct value {
 		enum action_kind kind;
 		uint16_t status;
 	} action;
-	uint32_t nrefs; /* ACTION: the forwards; REFERENCE and associations: one */
+	struct credential *credential; /* PEM */
+	uint32_t nrefs;		       /* ACTION: the forwards; REFERENCE and associations: one */
 	struct reference *refs;
 };
 

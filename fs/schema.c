@@ -37,13 +37,13 @@ static const struct attribute service_attributes[] = {
 	    .type = TYPE_NAMES, .lines = true, .supported = true,
 	    .about = "custom domain names, one a line; *. wildcard allowed"},
 	{.kind = KIND_SERVICE, .index = SERVICE_CERTIFICATE, .name = "certificate",
-	    .type = TYPE_PEM, .lines = true,
+	    .type = TYPE_PEM, .lines = true, .supported = true,
 	    .about = "certificate chain"},
 	{.kind = KIND_SERVICE, .index = SERVICE_PRIVATE_KEY, .name = "private-key",
-	    .type = TYPE_PEM, .lines = true,
+	    .type = TYPE_PEM, .lines = true, .supported = true,
 	    .about = "key of the certificate"},
 	{.kind = KIND_SERVICE, .index = SERVICE_CLIENT_CA, .name = "client-ca",
-	    .type = TYPE_PEM, .lines = true,
+	    .type = TYPE_PEM, .lines = true, .supported = true,
 	    .about = "who may sign client certificates"},
 	{.kind = KIND_SERVICE, .index = SERVICE_IDLE_TIMEOUT, .name = "idle-timeout",
 	    .type = TYPE_NUMBER, .supported = true, .min = 1, .max = IDLE_TIMEOUT_MAX, .preset = "60",
@@ -100,7 +100,7 @@ static const struct attribute group_attributes[] = {
 	    .type = TYPE_INI, .lines = true,
 	    .about = "how targets are probed"},
 	{.kind = KIND_GROUP, .index = GROUP_CA, .name = "ca",
-	    .type = TYPE_PEM, .lines = true,
+	    .type = TYPE_PEM, .lines = true, .supported = true,
 	    .about = "who may sign the certificates of HTTPS targets"},
 	{.kind = KIND_GROUP, .index = GROUP_VERIFY, .name = "verify",
 	    .type = TYPE_ENUM, .supported = true, .words = words_verify, .preset = "NONE",
@@ -329,7 +329,7 @@ static bool
 is_virtual(enum kind kind, struct str name)
 {
 	static const char *const everywhere[] = {".status", ".errors"};
-	static const char *const root[] = {".table", ".hold", ".metrics"};
+	static const char *const root[] = {".table", ".hold", ".metrics", ".ca.pem"};
 
 	for (size_t i = 0; i < COUNT(everywhere); i++)
 		if (str_eq(name, str_of(everywhere[i])))
@@ -429,7 +429,8 @@ schema_spot(const char *path, bool is_dir, struct spot *spot)
 static bool
 is_likely_typo(struct str name, const char *meant)
 {
-	unsigned far = strlen(meant) <= 4 ? 1 : 2;
+	/* Everything is an edit away from `ca`. */
+	unsigned far = strlen(meant) <= 2 ? 0 : strlen(meant) <= 4 ? 1 : 2;
 
 	return str_distance(name, str_of(meant), far) <= far;
 }
@@ -494,7 +495,7 @@ target_check(const char *path, struct str name, struct diag *d)
 static int
 member_check(const char *path, enum kind kind, struct str name, bool is_dir, struct diag *d)
 {
-	static const char *const later[] = {".explain", ".events", ".directory"};
+	static const char *const later[] = {".explain", ".events", ".directory", ".ca.key"};
 	bool reserved = is_virtual(kind, name);
 
 	for (size_t i = 0; i < COUNT(later) && kind == KIND_ROOT; i++)

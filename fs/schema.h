@@ -16,8 +16,8 @@ enum sort {
 	SORT_ATTRIBUTE,	  /* a file of the schema in an object */
 	SORT_TARGET,	  /* target-groups/G/targets/NAME that parses as a target */
 	SORT_ASSOCIATION, /* networks/N/services/NAME or networks/N/vpcs/NAME: a symbolic link */
-	SORT_VIRTUAL, /* reserved dot names: .status .errors, .hosts of a VPC, and .table .hold .metrics at
-			 the root */
+	SORT_VIRTUAL,	  /* reserved dot names: .status .errors, .hosts of a VPC, and .table .hold .metrics
+			     .ca.pem at the root */
 };
 
 enum attribute_type {

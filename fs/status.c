@@ -1,6 +1,7 @@
 /* status.c - what .status of an object says, and the counters that are an object's. */
 #include "status.h"
 #include "check.h"
+#include "identity.h"
 #include "pair.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -365,14 +366,22 @@ static void
 print_service(const struct status_context *c, const struct node *n, struct text *out)
 {
 	const struct service *s = served_service(c, n->entry);
+	const char *why = identity_why(c->model, n, s);
 
 	print_head(c->model, n, service_waits_for(n, s), out);
 	print_names(c->model, n, out);
 	print_addresses(c, n->entry, 0, out);
 	print_networks(n->entry, out);
+	identity_print(c->model, n, s, out);
 	for (uint32_t i = 0; i < n->kids[0].n; i++) {
-		text_printf(out, "listener %s ", n->kids[0].at[i]->name);
-		print_state(n->kids[0].at[i], "", out);
+		const struct node *l = n->kids[0].at[i];
+
+		text_printf(out, "listener %s ", l->name);
+		if (why != NULL && node_is_complete(l) &&
+		    node_number(l, LISTENER_PROTOCOL, PROTOCOL_HTTP) == PROTOCOL_HTTPS)
+			text_printf(out, "CREATE_IN_PROGRESS waiting certificate: no local CA: %s\n", why);
+		else
+			print_state(l, "", out);
 	}
 	text_printf(out, "requests %" PRIu64 "\n", s == NULL ? 0 : requests(c, s->slot));
 }
@@ -691,4 +700,5 @@ status_print_metrics(const struct status_context *c, struct text *out)
 	text_printf(out, "# HELP latticefs_target_inflight Requests that a target has not answered yet.\n"
 			 "# TYPE latticefs_target_inflight gauge\n");
 	metric_targets(c, true, out);
+	identity_print_metrics(engine_table(c->engine), out);
 }

@@ -11,6 +11,8 @@
 #include <sys/file.h>
 #include <sys/syscall.h>
 
+#define PRIVATE_MODE 0600u
+
 /* ------------------------------------------------------------------ places */
 
 static int
@@ -198,7 +200,12 @@ store_stat(struct store *s, const char *path, struct stat *st)
 
 	if (at < 0)
 		return at;
-	return fstatat(at, name, st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+	if (fstatat(at, name, st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	/* One that was put here by hand is read through the mount by its owner alone, too. */
+	if (S_ISREG(st->st_mode) && store_is_private(name))
+		st->st_mode &= S_IFMT | PRIVATE_MODE;
+	return 0;
 }
 
 int
@@ -260,7 +267,12 @@ store_is_aside(const char *name)
 static bool
 is_ours(const char *dir, const char *name)
 {
-	return store_is_aside(name) || (dir[0] == '\0' && strcmp(name, ".hold") == 0);
+	static const char *const names[] = {".hold", STORE_CA, STORE_CA_KEY};
+
+	for (size_t i = 0; i < COUNT(names) && dir[0] == '\0'; i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return store_is_aside(name);
 }
 
 int
@@ -316,6 +328,21 @@ store_is_empty(struct store *s, const char *path)
 
 /* ------------------------------------------------------------------ making */
 
+bool
+store_is_private(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return strcmp(slash == NULL ? path : slash + 1, "private-key") == 0;
+}
+
+/* The mode of the file at path, when it is to have `mode`. */
+static mode_t
+mode_of(const char *path, mode_t mode)
+{
+	return mode & (store_is_private(path) ? PRIVATE_MODE : 07777);
+}
+
 /* Owner and mode of what fd is, as o says; files made in a set-group-id directory take its group. */
 static int
 give_fd(int fd, const struct stat *dir, const struct owner *o)
@@ -338,6 +365,7 @@ store_aside(struct store *s, const char *path, const struct owner *o, struct asi
 {
 	const char *last;
 	char name[32];
+	struct owner owner = {mode_of(path, o->mode), o->uid, o->gid};
 	struct stat dir;
 	int at = store_at(s, path, &last), rc;
 
@@ -352,7 +380,7 @@ store_aside(struct store *s, const char *path, const struct owner *o, struct asi
 		aside_name(a->number, name);
 		a->fd = openat(a->dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	} while (a->fd < 0 && errno == EEXIST);
-	rc = a->fd < 0 ? -errno : give_fd(a->fd, &dir, o);
+	rc = a->fd < 0 ? -errno : give_fd(a->fd, &dir, &owner);
 	if (rc < 0)
 		store_aside_drop(a);
 	return rc;
@@ -451,7 +479,7 @@ store_put(struct store *s, const char *path, struct str text, const struct owner
 	if (old >= 0) {
 		/* The group that the file has, also in a set-group-id directory. */
 		if (fchown(a.fd, owner.uid, owner.gid) == 0)
-			fchmod(a.fd, owner.mode & 07777);
+			fchmod(a.fd, mode_of(path, owner.mode));
 	}
 	rc = store_aside_put(s, &a, path, text, durable);
 	if (rc < 0)
@@ -465,6 +493,7 @@ int
 store_create(struct store *s, const char *path, int flags, const struct owner *o)
 {
 	const char *name;
+	struct owner owner = {mode_of(path, o->mode), o->uid, o->gid};
 	struct stat dir;
 	int at = store_at(s, path, &name), fd, rc;
 
@@ -475,7 +504,7 @@ store_create(struct store *s, const char *path, int flags, const struct owner *o
 	flags &= O_ACCMODE | O_EXCL | O_TRUNC;
 	if ((fd = openat(at, name, flags | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)) < 0)
 		return -errno;
-	if ((rc = give_fd(fd, &dir, o)) < 0) {
+	if ((rc = give_fd(fd, &dir, &owner)) < 0) {
 		unlinkat(at, name, 0);
 		close(fd);
 		return rc;
@@ -584,6 +613,18 @@ store_rmdir(struct store *s, const char *path, bool durable)
 	return sync_dir(s, path, durable);
 }
 
+/* What is to be called new_name is closed to others before it is. */
+static int
+keep_private(int at, const char *name, const char *new_name)
+{
+	struct stat st;
+
+	if (!store_is_private(new_name) || fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    !S_ISREG(st.st_mode) || (st.st_mode & 07777 & ~PRIVATE_MODE) == 0)
+		return 0;
+	return fchmodat(at, name, st.st_mode & PRIVATE_MODE, 0) < 0 ? -errno : 0;
+}
+
 int
 store_rename(struct store *s, const char *from, const char *to, unsigned flags, bool durable)
 {
@@ -594,6 +635,9 @@ store_rename(struct store *s, const char *from, const char *to, unsigned flags, 
 		return at;
 	if ((new_at = store_at(s, to, &new_name)) < 0)
 		return new_at;
+	if ((rc = keep_private(at, name, new_name)) < 0 ||
+	    (flags & RENAME_EXCHANGE && (rc = keep_private(new_at, new_name, name)) < 0))
+		return rc;
 	if (renameat2(at, name, new_at, new_name, flags) < 0)
 		return -errno;
 	forget_dirs(s);
@@ -695,7 +739,7 @@ store_chmod(struct store *s, const char *path, mode_t mode)
 
 	if (at < 0)
 		return at;
-	return fchmodat(at, name, mode & 07777, 0) < 0 ? -errno : 0;
+	return fchmodat(at, name, mode_of(path, mode), 0) < 0 ? -errno : 0;
 }
 
 int

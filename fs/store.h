@@ -11,7 +11,9 @@
 #include <sys/stat.h>
 
 #define STORE_ASIDE ".latticefs." /* and a number: a text not yet in its place; the name is reserved */
-#define STORE_DIRS 8		  /* directories kept at hand */
+#define STORE_CA ".ca.pem"	  /* the local CA's: authority.h */
+#define STORE_CA_KEY ".ca.key"
+#define STORE_DIRS 8 /* directories kept at hand */
 
 struct store {
 	int dir; /* of STORE, locked against a second daemon */
@@ -31,7 +33,7 @@ struct store {
 	uint64_t uses;
 };
 
-/* Who owns what is made, and with what mode. */
+/* Who owns what is made, and with what mode; of a private file its 0600 at most. */
 struct owner {
 	mode_t mode;
 	uid_t uid;
@@ -51,7 +53,9 @@ ssize_t store_read(struct store *s, const char *path, char *buf, size_t size);
 ssize_t store_readlink(struct store *s, const char *path, char *buf, size_t size);
 int store_list(
     struct store *s, const char *path, void (*each)(void *ctx, const char *name, unsigned type), void *ctx);
-bool store_is_aside(const char *name);			/* a name that only the store itself uses */
+bool store_is_aside(const char *name); /* a name that only the store itself uses */
+/* A file called private-key: whatever mode it is given, on the disk it has those bits of 0600. */
+bool store_is_private(const char *path);
 bool store_is_empty(struct store *s, const char *path); /* a directory without entries */
 
 /* Calls `moved`, when there is one. */

@@ -2,6 +2,7 @@
 #ifndef TXN_H
 #define TXN_H
 
+#include "authority.h"
 #include "engine.h"
 #include "errors.h"
 #include "hold.h"
@@ -14,6 +15,7 @@ struct tree {
 	struct store_source source;
 	struct errors errors;
 	struct model *model;
+	struct authority *authority;
 	struct spaces *spaces;
 	struct engine *engine;
 	struct slots slots;
@@ -23,8 +25,9 @@ struct tree {
 	struct list dirs;     /* struct dir: the open ones */
 	struct list withheld; /* paths that the load left out because a socket could not be had */
 	bool moved;	      /* namespaces have, and what is served does not show it yet */
-	uint64_t heal_ms, sweep_ms;
-	uid_t uid; /* who asked for the change at hand: refusals are theirs */
+	uint64_t heal_ms, sweep_ms, renew_ms;
+	uint32_t renew_at; /* the service that the renewal of certificates goes on with; 0: it is done */
+	uid_t uid;	   /* who asked for the change at hand: refusals are theirs */
 	struct apply {
 		uint64_t unix_ms, parse_us, compile_us, publish_us;
 	} last;

@@ -17,6 +17,7 @@ static const struct {
     {".metrics", VIEW_METRICS, true},
     {".hold", VIEW_HOLD, true},
     {".hosts", VIEW_HOSTS, false},
+    {".ca.pem", VIEW_CA, true},
 };
 
 static bool
@@ -122,6 +123,18 @@ root_status(struct tree *t, const struct status_context *c, struct text *out)
 	}
 }
 
+/* Without one the file says why, and whoever looks for a certificate in it finds none. */
+static void
+ca_print(struct tree *t, struct text *out)
+{
+	const char *pem = authority_pem(t->authority);
+
+	if (pem != NULL)
+		text_printf(out, "%s", pem);
+	else
+		text_printf(out, "no local CA: %s\n", authority_why(t->authority));
+}
+
 void
 view_render(struct tree *t, enum view view, const char *path, uid_t uid, struct text *out)
 {
@@ -151,6 +164,9 @@ view_render(struct tree *t, enum view view, const char *path, uid_t uid, struct 
 		break;
 	case VIEW_HOSTS:
 		model_print_hosts(t->model, dir, engine_table(t->engine), out);
+		break;
+	case VIEW_CA:
+		ca_print(t, out);
 		break;
 	case VIEW_NONE:
 		break;

@@ -1,4 +1,4 @@
-/* view.h - the files that we write: /.status, .errors, .table, .metrics, .hold. */
+/* view.h - the files that we write: /.status, .errors, .table, .metrics, .hold, .ca.pem. */
 #ifndef VIEW_H
 #define VIEW_H
 

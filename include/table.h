@@ -86,13 +86,17 @@ struct scope_name {
 	struct str name; /* of the network */
 };
 
-#define SERVICE_MAGIC 0x5e41ce5fu
 /* What a service shows in a handshake; PEM, as many workers as there are load it for themselves. */
 struct certificate {
 	struct str chain; /* the leaf first */
 	struct str key;
+	/* For those who look: */
+	bool local;	   /* the local CA's */
+	struct str issuer; /* of the leaf */
+	int64_t not_after_s;
 };
 
+#define SERVICE_MAGIC 0x5e41ce5fu
 struct service {
 	unsigned magic;
 	uint32_t refs;	    /* control thread only */

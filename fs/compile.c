@@ -642,7 +642,7 @@ compile_places(struct check *c, struct build **b)
 
 		if (new == NULL)
 			continue;
-		if (new->nscopes == old->nscopes &&new->protocol == old->protocol && spaces_equal(new, old) &&
+		if (new->nscopes == old->nscopes && spaces_equal(new, old) &&
 		    memcmp(new->scopes, old->scopes, old->nscopes * sizeof(*old->scopes)) == 0)
 			place_put(new);
 		else

@@ -65,17 +65,15 @@ is_at_odds(const struct node *user, const struct node *group)
 	return bytes != (group_protocol(group) == GROUP_TCP);
 }
 
-/* Of a listener or rule and a group that are at odds: is the group wrong? Only what is dirty is looked at, so
- * a clean one never is; else who came later. */
+/* Of a listener or rule and a group that are at odds: is the group wrong? A clean one is not, since nobody
+ * looks at it; else who came later. With the protocol of a group all its users are dirty. */
 static bool
 is_groups_fault(const struct node *user, const struct node *group)
 {
 	const struct node *l = listener_of(user);
 	uint64_t mine = MAX(stamp_of(user, action_index(user)), stamp_of(l, LISTENER_PROTOCOL));
 
-	if (group->entry->dirty == 0)
-		return false;
-	return node_entry(user)->dirty == 0 || stamp_of(group, GROUP_PROTOCOL) > mine;
+	return group->entry->dirty != 0 && stamp_of(group, GROUP_PROTOCOL) > mine;
 }
 
 /* The place of what is wrong about a forward: the name of the group, or the protocol if that came later. */

@@ -150,7 +150,7 @@ REFUSED = [
     # attribute, text, errno, line, column, and a part of the sentence
     ("port", "abc\n", 1, 0, "abc"), ("port", "0\n", 1, 0, "1"), ("port", "65536\n", 1, 0, "65535"),
     ("port", "\n  80 81\n", 2, None, ""), ("protocol", "HTTTP\n", 1, 0, "HTTP"),
-    ("protocol", "TLS_PASSTHROUGH\n", 1, 0, "cannot forward to target group 'blue', which is HTTP"),
+    ("protocol", "TLS_PASSTHROUGH\n", 1, 0, "has no rules, and rule 'r' is there"),
     ("../../auth-type", "AWS_IAM\n", 1, 0, "not supported yet"),
     ("default-action", "forward = blue:90 gren:10\n", 1, "gren", "no target group 'gren' (did you mean 'green'?)"),
     ("default-action", "forward = blue:1000\n", 1, "1000", "999"),

@@ -119,6 +119,7 @@ Test(protocols, refuses_groups_that_a_listener_cannot_forward_to)
 
 Test(protocols, refuses_a_listeners_protocol_that_its_actions_do_not_go_with)
 {
+	good("target-groups/bytes/protocol", "tcp\n");
 	wrong(RAW "protocol", "HTTPS\n", EINVAL, RAW "protocol:1:1",
 	    "an HTTPS listener cannot forward to target group 'bytes', which is TCP");
 	wrong(RAW "protocol", NULL, EINVAL, RAW "default-action:1:11",
@@ -270,6 +271,24 @@ Test(protocols, lets_a_hold_turn_all_of_a_place)
 	cr_assert(edit_step(e, "@networks/main/services/alone", "../../../services/alone", &d) == 0);
 	cr_expect(world_end(&w, e, 0, &ds) == 0, "%s", ds.n > 0 ? ds.all[0].message : "");
 	cr_expect(place_at("cart", 80)->protocol == PROTOCOL_HTTPS && place_at("cart", 80)->nusers == 3);
+	diags_fini(&ds);
+}
+
+/* Whatever else is done to it in the same edit. */
+Test(protocols, who_has_a_place_keeps_it)
+{
+	struct diags ds = {0};
+	struct diag d = {0};
+	struct edit *e;
+
+	good("services/cart/listeners/web/port", "81\n");
+	e = edit_new(w.model, EDIT_HELD);
+	cr_assert(edit_step(e, "@networks/main/services/alone", "../../../services/alone", &d) == 0);
+	edit_commit(e, false);
+	e = edit_new(w.model, EDIT_HELD);
+	cr_assert(edit_step(e, WEB "protocol", "HTTP\n", &d) == 0);
+	cr_expect(world_end(&w, e, 0, &ds) == -EEXIST && ds.n == 1);
+	cr_expect(strcmp(ds.all[0].path, "services/alone/listeners/tls/protocol") == 0, "%s", ds.all[0].path);
 	diags_fini(&ds);
 }
 

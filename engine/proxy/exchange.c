@@ -181,13 +181,14 @@ struct route {
 	const struct rule *rule;
 };
 
-/* Is there still a listener where the connection came in? */
+/* Is there still a listener where the connection came in, of the protocol that it speaks? */
 static bool
 place_stands(const struct client *c, const struct table *t)
 {
 	const struct place *p = table_place(t, c->place);
 
-	return p != NULL && p->serial == c->serial;
+	return p != NULL && p->serial == c->serial &&
+	       (p->protocol == PROTOCOL_HTTPS) == (client_transport(c)->tls != NULL);
 }
 
 /* Who serves the host at the place where the connection came in. */

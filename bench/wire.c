@@ -30,6 +30,16 @@ field_number(struct span head, const char *name)
 	return value != NULL ? strtoull(value, NULL, 10) : 0;
 }
 
+void
+body_skip(uint64_t *left, struct span *data)
+{
+	size_t len = data->len < *left ? data->len : (size_t)*left;
+
+	*left -= len;
+	data->at += len;
+	data->len -= len;
+}
+
 bool
 head_says_close(struct span head)
 {

@@ -54,6 +54,7 @@ struct conn {
 	uint64_t body_left;
 	uint64_t answer_bytes; /* backend: what the path asked for */
 	struct gather gather;
+	struct outbox clear;	       /* for TLS to encrypt at the end of the turn */
 	struct outbox waiting, flying; /* flying.len > 0: its send is out */
 	struct tls *tls;	       /* NULL: in the clear */
 	struct h2 *h2;		       /* NULL: HTTP/1.1 */
@@ -120,9 +121,12 @@ void ring_connect(struct lgen *g, unsigned index, int fd);
 void ring_buffer_give(struct lgen *g, unsigned id);
 struct span ring_buffer(const struct lgen *g, const struct io_uring_cqe *cqe);
 
-/* Room for len more bytes at the end of what c will send; they count when conn_said() names them. */
-char *conn_room(struct conn *c, size_t len);
-void conn_said(struct lgen *g, struct conn *c, size_t len);
+/* Room for len more bytes at its end. */
+char *outbox_room(struct outbox *o, size_t len);
+/* Its outbox is sent at the end of the turn. */
+void conn_queue(struct lgen *g, struct conn *c);
+/* Says bytes, through TLS if it has that. They are copied. */
+void conn_say(struct lgen *g, struct conn *c, const char *bytes, size_t len);
 /* Sends what was said in this turn, in one piece each connection. */
 void conn_flush_all(struct lgen *g);
 void conn_sent(struct lgen *g, struct conn *c);
@@ -152,7 +156,8 @@ void tls_prepare(struct lgen *g);
 struct message tls_hello(const char *host);
 void tls_open(struct lgen *g, struct conn *c);
 void tls_close(struct conn *c);
-void tls_write(struct lgen *g, struct conn *c, const char *bytes, size_t len);
+/* Encrypts what is clear in as few records as can be. */
+void tls_seal(struct lgen *g, struct conn *c);
 /* Bytes came: goes on with the handshake. Returns whether it is over. Aborts the connection when it failed.
  */
 bool tls_handshake(struct lgen *g, struct conn *c, struct span data);

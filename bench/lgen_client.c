@@ -70,7 +70,7 @@ client_send(struct lgen *g, unsigned i)
 	c->step = STEP_HEAD;
 	c->in_flight = true;
 	if (c->tls != NULL)
-		tls_write(g, c, m->bytes, m->len);
+		conn_say(g, c, m->bytes, m->len);
 	else
 		ring_send(g, OP_SEND, i, c->fd, m->bytes, m->len, true);
 	g->next_request = (g->next_request + 1) % g->opt.hosts;

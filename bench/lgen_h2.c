@@ -43,7 +43,7 @@ struct stream {
 	uint32_t id; /* 0: free */
 	uint32_t body_bytes;
 	uint64_t began_ns;
-	bool answered; /* client: a good head came */
+	uint8_t heads; /* client: with the trailers */
 	bool bad;
 };
 
@@ -77,6 +77,7 @@ struct frame {
 static struct script requests[2], answers[2];
 static struct frames refusal; /* grpc-status 13 */
 static size_t body_wanted;
+static unsigned heads_wanted;
 
 /* ------------------------------------------------------------------ what is said */
 
@@ -205,22 +206,12 @@ h2_prepare(struct lgen *g)
 	frames_head(&refusal, deflater, wrong, sizeof(wrong) / sizeof(wrong[0]), true);
 	nghttp2_hd_deflate_del(deflater);
 	body_wanted = g->opt.grpc ? UNARY_BYTES : strtoul(size != NULL ? size + 1 : "0", NULL, 10);
+	heads_wanted = g->opt.grpc ? 2 : 1;
 	if (body_wanted > STREAM_WINDOW)
 		die("-p with -s", EFBIG);
 }
 
 /* ------------------------------------------------------------------ sending */
-
-static void
-say(struct lgen *g, struct conn *c, const char *bytes, size_t len)
-{
-	if (c->tls != NULL) {
-		tls_write(g, c, bytes, len);
-		return;
-	}
-	memcpy(conn_room(c, len), bytes, len);
-	conn_said(g, c, len);
-}
 
 static void
 say_frames(struct lgen *g, struct conn *c, const struct frames *f, uint32_t id)
@@ -230,7 +221,7 @@ say_frames(struct lgen *g, struct conn *c, const struct frames *f, uint32_t id)
 	memcpy(copy, f->bytes, f->len);
 	for (unsigned i = 0; i < f->n; i++)
 		u32_put(copy + f->at[i] + 5, id);
-	say(g, c, copy, f->len);
+	conn_say(g, c, copy, f->len);
 }
 
 static void
@@ -239,7 +230,7 @@ say_window(struct lgen *g, struct conn *c, uint32_t more)
 	char bytes[FRAME_HEAD + 4];
 
 	u32_put(frame_put(bytes, 4, NGHTTP2_WINDOW_UPDATE, 0, 0), more);
-	say(g, c, bytes, sizeof(bytes));
+	conn_say(g, c, bytes, sizeof(bytes));
 }
 
 static void
@@ -255,7 +246,7 @@ say_settings(struct lgen *g, struct conn *c)
 		p[1] = (char)values[i][0];
 		u32_put(p + 2, values[i][1]);
 	}
-	say(g, c, bytes, (size_t)(p - bytes));
+	conn_say(g, c, bytes, (size_t)(p - bytes));
 	say_window(g, c, WINDOW_MORE);
 }
 
@@ -312,7 +303,7 @@ pump(struct lgen *g, struct conn *c)
 static void
 client_stream_end(struct lgen *g, struct h2 *h, struct stream *s)
 {
-	if (s->bad || !s->answered || s->body_bytes != body_wanted)
+	if (s->bad || s->heads != heads_wanted || s->body_bytes != body_wanted)
 		client_wrong(g, &g->not_200);
 	client_count(g, s->began_ns);
 	s->id = 0;
@@ -335,11 +326,11 @@ backend_stream_end(struct lgen *g, struct conn *c, struct stream *s)
 
 /* Reads the head or the trailers of an answer. The table needs every field of every block. */
 static void
-answer_head(struct lgen *g, struct h2 *h, struct stream *s, const struct frame *f)
+answer_head(struct h2 *h, struct stream *s, const struct frame *f)
 {
 	const uint8_t *at = f->payload;
 	size_t left = f->len;
-	bool trailers = s->answered, good = false;
+	bool trailers = s->heads > 0, good = false;
 	int flags = 0;
 
 	while ((flags & NGHTTP2_HD_INFLATE_FINAL) == 0) {
@@ -358,8 +349,8 @@ answer_head(struct lgen *g, struct h2 *h, struct stream *s, const struct frame *
 			good = nv.valuelen == 1 && nv.value[0] == '0';
 	}
 	nghttp2_hd_inflate_end_headers(h->inflater);
-	s->bad |= !good || (g->opt.grpc && !trailers && (f->flags & NGHTTP2_FLAG_END_STREAM));
-	s->answered = true;
+	s->bad |= !good;
+	s->heads++;
 }
 
 /* HEADERS or DATA. A client's stream that is not there was reset. */
@@ -380,7 +371,7 @@ stream_frame(struct lgen *g, struct conn *c, const struct frame *f)
 		s->body_bytes += f->len;
 		h->taken += f->len;
 	} else if (h->client) {
-		answer_head(g, h, s, f);
+		answer_head(h, s, f);
 	}
 	if (h->taken >= WINDOW_MORE / 2) {
 		say_window(g, c, (uint32_t)h->taken);
@@ -435,7 +426,7 @@ settings_take(struct lgen *g, struct conn *c, const struct frame *f)
 		h->script = &(h->client ? requests : answers)[table >= TABLE_BYTES];
 	h->greeted = true;
 	frame_put(bytes, 0, NGHTTP2_SETTINGS, NGHTTP2_FLAG_ACK, 0);
-	say(g, c, bytes, sizeof(bytes));
+	conn_say(g, c, bytes, sizeof(bytes));
 }
 
 static void
@@ -446,7 +437,7 @@ ping_take(struct lgen *g, struct conn *c, const struct frame *f)
 	if (f->flags & NGHTTP2_FLAG_ACK)
 		return;
 	memcpy(frame_put(bytes, 8, NGHTTP2_PING, NGHTTP2_FLAG_ACK, 0), f->payload, 8);
-	say(g, c, bytes, sizeof(bytes));
+	conn_say(g, c, bytes, sizeof(bytes));
 }
 
 static void
@@ -531,7 +522,7 @@ h2_open(struct lgen *g, struct conn *c)
 	h->script = &(c->client ? requests : answers)[0];
 	c->h2 = h;
 	if (c->client)
-		say(g, c, preface, sizeof(preface) - 1);
+		conn_say(g, c, preface, sizeof(preface) - 1);
 	say_settings(g, c);
 }
 

@@ -122,31 +122,38 @@ ring_connect(struct lgen *g, unsigned index, int fd)
 /* ------------------------------------------------------------------ what a connection says */
 
 char *
-conn_room(struct conn *c, size_t len)
+outbox_room(struct outbox *o, size_t len)
 {
-	struct outbox *o = &c->waiting;
+	size_t room = o->room > 0 ? o->room : OUTBOX_BYTES;
 
-	if (o->room - o->len < len) {
-		size_t room = o->room > 0 ? o->room : OUTBOX_BYTES;
-
-		while (room - o->len < len)
-			room *= 2;
-		o->bytes = realloc(o->bytes, room);
-		if (o->bytes == NULL)
-			die("realloc", errno);
-		o->room = room;
-	}
+	if (o->room - o->len >= len)
+		return o->bytes + o->len;
+	while (room - o->len < len)
+		room *= 2;
+	o->bytes = realloc(o->bytes, room);
+	if (o->bytes == NULL)
+		die("realloc", errno);
+	o->room = room;
 	return o->bytes + o->len;
 }
 
 void
-conn_said(struct lgen *g, struct conn *c, size_t len)
+conn_queue(struct lgen *g, struct conn *c)
 {
-	c->waiting.len += len;
-	if (c->queued || len == 0)
+	if (c->queued)
 		return;
 	c->queued = true;
 	g->queue[g->nqueued++] = c;
+}
+
+void
+conn_say(struct lgen *g, struct conn *c, const char *bytes, size_t len)
+{
+	struct outbox *o = c->tls != NULL ? &c->clear : &c->waiting;
+
+	memcpy(outbox_room(o, len), bytes, len);
+	o->len += len;
+	conn_queue(g, c);
 }
 
 static void
@@ -166,8 +173,12 @@ void
 conn_flush_all(struct lgen *g)
 {
 	for (unsigned i = 0; i < g->nqueued; i++) {
-		g->queue[i]->queued = false;
-		conn_flush(g, g->queue[i]);
+		struct conn *c = g->queue[i];
+
+		if (c->tls != NULL && c->clear.len > 0)
+			tls_seal(g, c);
+		c->queued = false;
+		conn_flush(g, c);
 	}
 	g->nqueued = 0;
 }
@@ -190,7 +201,7 @@ conn_close(struct conn *c)
 	c->over = c->flying.len > 0;
 	if (c->over)
 		return false;
-	c->waiting.len = 0;
+	c->clear.len = c->waiting.len = 0;
 	close(c->fd);
 	c->fd = -1;
 	return true;

@@ -17,11 +17,18 @@ struct tls {
 	struct conn *conn;
 	struct span in; /* what came and was not read yet */
 	bool done;	/* with the handshake */
+	bool resumes;	/* it must: this client has been here before */
+};
+
+/* What a client keeps between its connections, with -r. */
+struct memory {
+	SSL_SESSION *session; /* of the newest ticket */
+	bool met;	      /* a handshake went well */
 };
 
 static SSL_CTX *context;
 static BIO_METHOD *pipe_method;
-static SSL_SESSION **sessions; /* by client: the newest ticket, with -r */
+static struct memory *memories; /* by client; NULL without -r */
 
 static const unsigned char alpn_h1[] = "\x08http/1.1", alpn_h2[] = "\x02h2";
 
@@ -49,8 +56,9 @@ pipe_write(BIO *bio, const char *bytes, int len)
 {
 	struct tls *t = BIO_get_data(bio);
 
-	memcpy(conn_room(t->conn, (size_t)len), bytes, (size_t)len);
-	conn_said(t->lgen, t->conn, (size_t)len);
+	memcpy(outbox_room(&t->conn->waiting, (size_t)len), bytes, (size_t)len);
+	t->conn->waiting.len += (size_t)len;
+	conn_queue(t->lgen, t->conn);
 	return len;
 }
 
@@ -78,10 +86,10 @@ static int
 session_came(SSL *ssl, SSL_SESSION *session)
 {
 	struct tls *t = SSL_get_app_data(ssl);
-	SSL_SESSION **mine = &sessions[t->conn->index];
+	struct memory *mine = &memories[t->conn->index];
 
-	SSL_SESSION_free(*mine);
-	*mine = session;
+	SSL_SESSION_free(mine->session);
+	mine->session = session;
 	return 1; /* it is ours now */
 }
 
@@ -115,8 +123,8 @@ tls_prepare(struct lgen *g)
 	    context, h2 ? alpn_h2 : alpn_h1, h2 ? sizeof(alpn_h2) - 1 : sizeof(alpn_h1) - 1);
 	if (!g->opt.resume)
 		return;
-	sessions = calloc(CONNS_MAX, sizeof(*sessions));
-	if (sessions == NULL)
+	memories = calloc(CONNS_MAX, sizeof(*memories));
+	if (memories == NULL)
 		die("calloc", errno);
 	SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(context, session_came);
@@ -164,8 +172,9 @@ tls_open(struct lgen *g, struct conn *c)
 	SSL_set_bio(t->ssl, bio, bio);
 	SSL_set_tlsext_host_name(t->ssl, g->opt.host);
 	SSL_set_connect_state(t->ssl);
-	if (sessions != NULL && sessions[c->index] != NULL)
-		SSL_set_session(t->ssl, sessions[c->index]);
+	t->resumes = memories != NULL && memories[c->index].met;
+	if (t->resumes && memories[c->index].session != NULL)
+		SSL_set_session(t->ssl, memories[c->index].session);
 	tls_handshake(g, c, (struct span){0});
 }
 
@@ -180,18 +189,15 @@ tls_close(struct conn *c)
 }
 
 /* The handshake is over: was it the one that was asked for? */
-static void
-handshake_check(struct lgen *g, struct tls *t)
+static bool
+handshake_is_right(const struct lgen *g, const struct tls *t)
 {
 	const unsigned char *wanted = g->opt.streams > 0 ? alpn_h2 : alpn_h1, *alpn;
 	unsigned len;
 
 	SSL_get0_alpn_selected(t->ssl, &alpn, &len);
-	if (len != wanted[0] || memcmp(alpn, wanted + 1, len) != 0 ||
-	    (SSL_session_reused(t->ssl) == 1) != g->opt.resume)
-		client_wrong(g, &g->errors);
-	if (g->phase == PHASE_MEASURE)
-		g->handshakes++;
+	return len == wanted[0] && memcmp(alpn, wanted + 1, len) == 0 &&
+	       (SSL_session_reused(t->ssl) == 1) == t->resumes;
 }
 
 bool
@@ -205,10 +211,13 @@ tls_handshake(struct lgen *g, struct conn *c, struct span data)
 		return true;
 	ERR_clear_error();
 	rc = SSL_do_handshake(t->ssl);
-	if (rc == 1) {
+	if (rc == 1 && handshake_is_right(g, t)) {
 		t->done = true;
-		handshake_check(g, t);
-	} else if (SSL_get_error(t->ssl, rc) != SSL_ERROR_WANT_READ) {
+		if (memories != NULL)
+			memories[c->index].met = true;
+		if (g->phase == PHASE_MEASURE)
+			g->handshakes++;
+	} else if (rc == 1 || SSL_get_error(t->ssl, rc) != SSL_ERROR_WANT_READ) {
 		client_wrong(g, &g->errors);
 		conn_abort(c);
 	}
@@ -216,14 +225,15 @@ tls_handshake(struct lgen *g, struct conn *c, struct span data)
 }
 
 void
-tls_write(struct lgen *g, struct conn *c, const char *bytes, size_t len)
+tls_seal(struct lgen *g, struct conn *c)
 {
 	size_t written;
 
-	if (SSL_write_ex(c->tls->ssl, bytes, len, &written) == 1)
-		return;
-	client_wrong(g, &g->errors);
-	conn_abort(c);
+	if (SSL_write_ex(c->tls->ssl, c->clear.bytes, c->clear.len, &written) != 1) {
+		client_wrong(g, &g->errors);
+		conn_abort(c);
+	}
+	c->clear.len = 0;
 }
 
 size_t

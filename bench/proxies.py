@@ -59,6 +59,7 @@ NGINX_FRONTS = {
 HAPROXY = """
 global
   nbthread 1
+  tune.pipesize 262144
   no strict-limits
   maxconn 20000
 defaults
@@ -89,6 +90,8 @@ frontend front
 HAPROXY_PASS = """
 frontend front
   bind 127.0.0.1:{port} backlog 16384
+  option splice-request
+  option splice-response
   tcp-request inspect-delay 5s
   tcp-request content accept if {{ req.ssl_hello_type 1 }}
   use_backend back if {{ req.ssl_sni -i bench.localhost }}
@@ -216,7 +219,7 @@ class Nginx(Proxy):
         text = NGINX.format(dir=self.dir, port=self.port, backend=self.backend, listen=listen.format(**self.pems),
                             forward=forward, to=to)
         self.spawn([self.binary, "-p", self.dir, "-e", "stderr", "-c", self.write("nginx.conf", text)])
-        self.wait(self.is_listening)
+        self.wait(lambda: self.is_listening() and len(self.pids()) > 1)  # the master listens before it has a worker
 
 
 class HAProxy(Proxy):

@@ -336,6 +336,7 @@ main(int argc, char **argv)
 	struct rlimit files = {1000000, 1000000};
 
 	options_parse(&g.opt, argc, argv);
+	g.opt.answer_bytes = path_size_wanted(g.opt.path, strlen(g.opt.path));
 	signal(SIGTERM, on_signal);
 	signal(SIGINT, on_signal);
 	signal(SIGPIPE, SIG_IGN);

@@ -67,7 +67,8 @@ struct options {
 	unsigned conns;
 	double warm_s, measure_s;
 	const char *path;
-	const char *host; /* a %u in it takes 0 .. hosts-1 in turn */
+	uint64_t answer_bytes; /* that it asks for */
+	const char *host;      /* a %u in it takes 0 .. hosts-1 in turn */
 	unsigned hosts;
 	size_t post_bytes;
 	bool close_each; /* a new connection for every request */
@@ -105,7 +106,8 @@ struct lgen {
 	enum phase phase;
 	uint64_t warm_until_ns, measure_until_ns;
 	struct sample first, last;
-	uint64_t requests_done, errors, not_200, bytes, connects, handshakes;
+	uint64_t requests_done, bytes, connects, handshakes;
+	uint64_t errors, not_200; /* not_200: or not the answer that was asked for */
 	struct histogram latency;
 };
 

@@ -179,9 +179,9 @@ client_data(struct lgen *g, unsigned i, struct span data)
 	if (c->step == STEP_HEAD) {
 		if (!head_take(&c->gather, &data, &head))
 			return;
-		if (memcmp(head.at + 9, "200", 3) != 0)
-			client_wrong(g, &g->not_200);
 		c->body_left = field_number(head, "content-length:");
+		if (memcmp(head.at + 9, "200", 3) != 0 || c->body_left != g->opt.answer_bytes)
+			client_wrong(g, &g->not_200);
 		c->close_after = g->opt.close_each || head_says_close(head);
 		c->step = STEP_BODY;
 	}

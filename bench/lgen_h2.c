@@ -76,7 +76,7 @@ struct frame {
 /* [1]: for a peer that keeps a table */
 static struct script requests[2], answers[2];
 static struct frames refusal; /* grpc-status 13 */
-static size_t body_wanted;
+static uint64_t body_wanted;
 static unsigned heads_wanted;
 
 /* ------------------------------------------------------------------ what is said */
@@ -194,7 +194,6 @@ h2_prepare(struct lgen *g)
 {
 	const nghttp2_nv wrong[] = {
 	    FIELD(":status", "200"), FIELD("content-type", "application/grpc"), FIELD("grpc-status", "13")};
-	const char *size = strrchr(g->opt.path, '/');
 	nghttp2_hd_deflater *deflater = deflater_new(0);
 
 	if (strlen(g->opt.path) + strlen(g->opt.host) > sizeof(refusal.bytes) / 2)
@@ -205,9 +204,9 @@ h2_prepare(struct lgen *g)
 	}
 	frames_head(&refusal, deflater, wrong, sizeof(wrong) / sizeof(wrong[0]), true);
 	nghttp2_hd_deflate_del(deflater);
-	body_wanted = g->opt.grpc ? UNARY_BYTES : strtoul(size != NULL ? size + 1 : "0", NULL, 10);
+	body_wanted = g->opt.grpc ? UNARY_BYTES : g->opt.answer_bytes;
 	heads_wanted = g->opt.grpc ? 2 : 1;
-	if (body_wanted > STREAM_WINDOW)
+	if (g->opt.streams > 0 && body_wanted > STREAM_WINDOW)
 		die("-p with -s", EFBIG);
 }
 

@@ -171,7 +171,9 @@ class Proxy:
             if self.process.poll() is not None or time.monotonic() > end:
                 self.log.flush()
                 with open(self.log.name, encoding="utf-8", errors="replace") as f:
-                    raise RuntimeError(f"{self.name} did not start:\n{f.read()}")
+                    text = f.read()
+                self.stop()
+                raise RuntimeError(f"{self.name} did not start:\n{text}")
             time.sleep(0.001)
 
     def is_listening(self):

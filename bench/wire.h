@@ -27,6 +27,7 @@ uint64_t field_number(struct span head, const char *name);
 void body_skip(uint64_t *left, struct span *data);
 bool head_says_close(struct span head);
 /* The size of the body that a request wants: the last segment of its path. */
+uint64_t path_size_wanted(const char *path, size_t len);
 uint64_t head_size_wanted(struct span head);
 
 #endif

@@ -112,13 +112,17 @@ ci: ## what CI runs
 
 SHELL_SRC = examples/demo examples/lib.sh $(wildcard examples/*/run) tests/layers.sh tests/fuzz/run.sh $(wildcard .ci/*.sh)
 C_SRC     = $(shell find engine fs include bench examples tests -name '*.[ch]')
-LGEN_SRC  = bench/lgen.c bench/meter.c bench/wire.c
+LGEN      = lgen lgen_ring lgen_client lgen_backend lgen_tls lgen_h2 meter wire
+LGEN_SRC  = $(LGEN:%=bench/%.c)
 FUZZ_SEC ?= 10
 
 .SECONDARY:
 
 $(BUILD)/lgen: $(LGEN_SRC:%.c=$(BUILD)/%.o)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+
+# It uses nothing of include/, whose limits.h would hide the C library's from OpenSSL's headers.
+$(LGEN:%=$(BUILD)/bench/%.o): CPPFLAGS := $(filter-out -Iinclude,$(CPPFLAGS))
 
 $(BUILD)/look: $(BUILD)/bench/look.o $(BASE:%=$(BUILD)/engine/base/%.o)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)

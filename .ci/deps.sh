@@ -8,7 +8,7 @@ build="gcc make pkg-config libc6-dev libfuse3-dev liburing-dev libinih-dev libmn
 demo="fuse3 curl git mount iproute2"
 check="libcriterion-dev python3 clang libclang-rt-14-dev clang-format universal-ctags mandoc attr rsync vim zsh patch perl
     bind9-dnsutils busybox ed util-linux"
-bench="python3 nginx-light haproxy dnsmasq-base util-linux"
+bench="python3 openssl nginx-light haproxy dnsmasq-base util-linux"
 
 case "${1:-build}" in
 build) wanted=$build ;;

@@ -77,7 +77,7 @@ def measure(directory, build, options):
         stores.wide(store, port, proxies.free_port(), services, 2)
         stores.put(stores.make(store, "vpcs/ours"), "netns", text=ours + "\n")
         os.symlink("../../../vpcs/ours", os.path.join(store, "networks/net/vpcs/ours"))
-        proxy = proxies.Latticefs(directory, 1, port, store)
+        proxy = proxies.Latticefs(directory, 1, port, store=store)
         proxy.start()
         stack.callback(proxy.stop)
         with open(proxy.path("vpcs/ours/.hosts"), encoding="ascii") as f:

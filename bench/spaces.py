@@ -48,8 +48,7 @@ class Across:
 
 class HAProxy(Across, proxies.HAProxy):
     def start(self):
-        text = proxies.HAPROXY.format(port=self.port, backend=self.backend)
-        text = text.replace("backlog 16384", f"backlog 16384 namespace {self.spaces[0]}")
+        text = self.text().replace("backlog 16384", f"backlog 16384 namespace {self.spaces[0]}")
         text = text.replace(f"server backend 127.0.0.1:{self.backend}",
                             f"server backend 127.0.0.1:{self.backend} namespace {self.spaces[1]}")
         self.spawn([self.binary, "-db", "-f", self.write("haproxy.cfg", text)])

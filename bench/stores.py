@@ -1,5 +1,6 @@
 """Stores for the bench, written as plain files before the daemon starts."""
 import os
+import shutil
 
 
 def put(*parts, text=""):
@@ -44,6 +45,22 @@ def bench(store, port, backend):
     network(store)
     group(store, "backend", backend)
     service(store, "bench", port, "backend")
+
+
+def front(store, name, pems):
+    """Turns the store of `bench` from HTTP on both sides into another front of proxies.py."""
+    listener, service_dir, group_dir = (os.path.join(store, *parts) for parts in (
+        ("services", "bench", "listeners", "web"), ("services", "bench"), ("target-groups", "backend")))
+    if name == "https":
+        put(listener, "protocol", text="HTTPS\n")
+        for attribute, pem in (("certificate", pems["certificate"]), ("private-key", pems["key"])):
+            shutil.copyfile(pem, os.path.join(service_dir, attribute))
+        os.chmod(os.path.join(service_dir, "private-key"), 0o600)
+    elif name == "grpc":
+        put(group_dir, "protocol-version", text="GRPC\n")
+    elif name == "pass":
+        put(listener, "protocol", text="TLS_PASSTHROUGH\n")
+        put(group_dir, "protocol", text="TCP\n")
 
 
 def wide(store, port, backend, services, groups=None):

@@ -30,6 +30,16 @@ field_number(struct span head, const char *name)
 	return value != NULL ? strtoull(value, NULL, 10) : 0;
 }
 
+void
+body_skip(uint64_t *left, struct span *data)
+{
+	size_t len = data->len < *left ? data->len : (size_t)*left;
+
+	*left -= len;
+	data->at += len;
+	data->len -= len;
+}
+
 bool
 head_says_close(struct span head)
 {
@@ -66,6 +76,14 @@ head_take(struct gather *g, struct span *data, struct span *head)
 }
 
 uint64_t
+path_size_wanted(const char *path, size_t len)
+{
+	const char *end = memrchr(path, '/', len);
+
+	return end != NULL ? strtoull(end + 1, NULL, 10) : 0;
+}
+
+uint64_t
 head_size_wanted(struct span head)
 {
 	const char *path = memchr(head.at, ' ', head.len), *end;
@@ -73,7 +91,5 @@ head_size_wanted(struct span head)
 	if (path == NULL)
 		return 0;
 	end = memchr(path + 1, ' ', head.len - (size_t)(path + 1 - head.at));
-	while (end != NULL && end > path && end[-1] != '/')
-		end--;
-	return end != NULL ? strtoull(end, NULL, 10) : 0;
+	return end != NULL ? path_size_wanted(path, (size_t)(end - path)) : 0;
 }

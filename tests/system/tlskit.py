@@ -1,5 +1,6 @@
 """tlskit.py - certificates by the openssl command, TLS clients and TLS targets for the system tests."""
 import contextlib
+import hashlib
 import os
 import re
 import socket
@@ -47,6 +48,15 @@ def openssl(*words, rc=0, data=b"", seconds=20, env=None):
     return text
 
 
+def fingerprint(der):
+    return hashlib.sha256(der).hexdigest()
+
+
+def shown(client):
+    """The fingerprint of the certificate that a connection was shown."""
+    return fingerprint(client.sock.getpeercert(True))
+
+
 class Pair:
     """A certificate, its chain and its key, as PEM texts and as files."""
 
@@ -59,8 +69,9 @@ class Pair:
             out.write(key)
 
     @property
-    def der(self):
-        return ssl.PEM_cert_to_DER_cert(self.cert)
+    def mark(self):
+        """The certificate's fingerprint."""
+        return fingerprint(ssl.PEM_cert_to_DER_cert(self.cert))
 
 
 class CA:
@@ -164,9 +175,9 @@ def alert(port, name="shop.localhost", context=None):
 
 
 def presents(port, name="shop.localhost", context=None):
-    """The certificate that is shown to a new connection, DER."""
+    """The fingerprint of the certificate that a new connection is shown."""
     with secure(port, name, context) as client:
-        return client.sock.getpeercert(True)
+        return shown(client)
 
 
 def metric(w, name):

@@ -127,7 +127,8 @@ class Stream:
 
     @property
     def status(self):
-        return int(dict(self.head)[":status"])
+        """Of the final answer; None: there was no such head."""
+        return int(dict(self.head)[":status"]) if self.head else None
 
     def all(self, name):
         return [value for key, value in self.head if key == name]
@@ -273,6 +274,13 @@ class Peer(Wire):
 
     # ------------------------------------------------------------------ messages
 
+    def cancel(self, stream, code=CANCEL):
+        self.frame(RST, 0, stream.id, struct.pack(">I", code))
+
+    def leave(self, last=0, code=NO_ERROR):
+        """GOAWAY."""
+        self.frame(GOAWAY, 0, 0, struct.pack(">II", last, code))
+
     def headers(self, stream, fields, end=False):
         self.frame(HEADERS, END_HEADERS | (END_STREAM if end else 0), stream, block(fields))
 
@@ -296,13 +304,16 @@ class Peer(Wire):
         return stream
 
     def send(self, stream, body, end=True, part=16384):
-        """DATA within the windows."""
+        """DATA within the windows, as long as somebody wants it."""
         at = 0
+
+        def unwanted():
+            return stream.reset is not None or stream.ended and not self.server
         while at < len(body):
             room = min(part, len(body) - at, stream.window, self.window)
             if room <= 0:
-                self.wait(lambda: stream.over or min(stream.window, self.window) > 0, "room in a window")
-                if stream.reset is not None:
+                self.wait(lambda: unwanted() or min(stream.window, self.window) > 0, "room in a window")
+                if unwanted():
                     return
                 continue
             stream.window -= room
@@ -377,15 +388,13 @@ def plain(target, peer, request):
 
 
 def reply(peer, request, body=b"", status=200, headers=(), trailers=None):
-    """An answer. The stream is kept for its window while the body goes out."""
+    """An answer."""
     stream = request.stream
     bare = request.method == "HEAD" or status in (204, 304)
     fields = [(":status", str(status)), *headers]
     peer.headers(stream.id, fields, (bare or not body) and trailers is None)
     if body and not bare:
-        stream.ended = False
         peer.send(stream, body, trailers is None)
-        stream.ended = True
     if trailers is not None:
         peer.headers(stream.id, trailers, True)
 

@@ -35,7 +35,7 @@ def every_kind(w, note):
         equal((seen["kind"], seen["metadata"]["x-mine"], seen["host"]), (kind, "a, b", f"shop.localhost:{w.port}"), note)
 
 
-@limit(60)
+@limit(90)
 def test_the_kit_without_latticefs(w):
     """Client and server face to face: what fails here is the kit's."""
     w.server = Server(w, "blue")
@@ -44,7 +44,7 @@ def test_the_kit_without_latticefs(w):
     every_kind(w, "direct")
 
 
-@limit(60)
+@limit(90)
 def test_every_kind_of_call(w):
     grpc_site(w)
     every_kind(w, "GRPC")
@@ -52,13 +52,13 @@ def test_every_kind_of_call(w):
     every_kind(w, "HTTP2")
 
 
-@limit(60)
+@limit(90)
 def test_every_kind_of_call_over_tls(w):
     grpc_site(w, https=True)
     every_kind(w, "TLS with the local CA")
 
 
-@limit(60)
+@limit(90)
 def test_a_stream_answers_turn_by_turn(w):
     """Nothing is kept back: each message comes before the next is sent."""
     grpc_site(w)
@@ -66,7 +66,7 @@ def test_a_stream_answers_turn_by_turn(w):
     equal((got["code"], got["messages"]), (OK, 200))
 
 
-@limit(60)
+@limit(90)
 def test_many_calls_at_once(w):
     grpc_site(w)
     kinds = [("unary", 1), ("down", 20), ("up", 20), ("both", 20)] * 25
@@ -76,7 +76,7 @@ def test_many_calls_at_once(w):
         equal((got["code"], got["messages"]), (OK, 1 if kind in ("unary", "up") else count), f"{kind}: {got}")
 
 
-@limit(60)
+@limit(90)
 def test_large_messages(w):
     grpc_site(w)
     for kind in ("unary", "down", "up", "both"):
@@ -88,6 +88,7 @@ def test_large_messages(w):
             equal(got["text"], str(16 * MIB))
 
 
+@limit(60)
 def test_deadlines(w):
     grpc_site(w)
     for kind in ("unary", "down"):
@@ -101,6 +102,7 @@ def test_deadlines(w):
     equal(w.client.call()["code"], OK, "and the connection goes on")
 
 
+@limit(60)
 def test_cancellation_reaches_the_server(w):
     grpc_site(w)
     for i, (kind, how) in enumerate((("down", dict(count=1000, cancelAfter=3, metadata={"x-slow": "5"})),
@@ -112,6 +114,7 @@ def test_cancellation_reaches_the_server(w):
     equal(w.client.call()["code"], OK)
 
 
+@limit(60)
 def test_errors_of_the_server(w):
     """Trailers-only, and behind messages; codes, details and trailers pass."""
     grpc_site(w)
@@ -125,6 +128,7 @@ def test_errors_of_the_server(w):
         equal((got["code"], got["messages"]), (INVALID, 5), f"{kind}: {got}")
 
 
+@limit(60)
 def test_rules_on_service_and_method(w):
     grpc_site(w)
     for name in ("other", "down"):
@@ -139,7 +143,7 @@ def test_rules_on_service_and_method(w):
     equal(w.client.call(metadata={"x-canary": "yes"})["by"], "other", "rules see metadata")
 
 
-@limit(60)
+@limit(90)
 def test_a_canary_by_count(w):
     """90 to 10 of the calls of one connection, exactly: shares are of requests, not of connections."""
     grpc_site(w)
@@ -152,6 +156,7 @@ def test_a_canary_by_count(w):
     equal([w.client.call()["by"] for _ in range(5)], ["green"] * 5, "a change moves the next call, on the same connection")
 
 
+@limit(60)
 def test_errors_made_here_have_a_grpc_status(w):
     grpc_site(w)
     w.group("empty", protocol_version="GRPC")
@@ -169,6 +174,7 @@ def test_errors_made_here_have_a_grpc_status(w):
     equal(lost.call()["code"], UNIMPLEMENTED, "no service by that name, as Envoy maps 404")
 
 
+@limit(60)
 def test_such_errors_are_trailers_only(w):
     """One HEADERS frame with END_STREAM: 200, application/grpc, grpc-status; only gRPC gets it so."""
     grpc_site(w)
@@ -185,7 +191,7 @@ def test_such_errors_are_trailers_only(w):
             equal((got.status, got.one("grpc-status")), (503, None), kind)
 
 
-@limit(60)
+@limit(90)
 def test_a_server_that_ends_in_the_middle(w):
     grpc_site(w)
     ident = w.client.start("down", count=100000, size=10, metadata={"x-slow": "5"})
@@ -200,7 +206,7 @@ def test_a_server_that_ends_in_the_middle(w):
     until(lambda: w.client.call()["by"] == "again", 10, "a new target")
 
 
-@limit(60)
+@limit(90)
 def test_a_drain_ends_a_stream_in_order(w):
     """SIGTERM while a call runs: it is answered, then the daemon ends."""
     grpc_site(w)
@@ -211,6 +217,7 @@ def test_a_drain_ends_a_stream_in_order(w):
     equal((got["code"], got["messages"]), (OK, 60), f"{got}")
 
 
+@limit(60)
 def test_status_of_a_target_that_is_no_grpc(w):
     """Plain HTTP/2 answers pass as they are: what a client makes of them is its own affair."""
     grpc_site(w)

@@ -2,7 +2,6 @@
 import errno
 import hashlib
 import os
-import re
 import resource
 import socket
 import ssl
@@ -10,7 +9,7 @@ import stat
 import threading
 import time
 
-from harness import SLOW, Client, Closed, Failed, check, equal, limit, match, refused, until
+from harness import SLOW, Client, Failed, check, equal, limit, match, refused, until
 from test_http import tunnel, UPGRADE
 from tlskit import (CA, Slow, alert, https_service, https_site, install, metric, openssl, presents, secure, shown, trust)
 
@@ -56,6 +55,7 @@ def test_the_local_ca_outlives_the_daemon(w):
                 equal(stat.S_IMODE(os.stat(path).st_mode) & 0o077, 0, f"{path} is its owner's alone")
 
 
+@limit(60)
 def test_own_certificates_rsa_and_ecdsa_with_a_chain(w):
     root = CA(w.base, "Root")
     inner = root.inner("Intermediate")
@@ -110,6 +110,7 @@ def test_alpn(w):
 # ---------------------------------------------------------------------- names
 
 
+@limit(60)
 def test_sni_picks_among_the_services_of_an_address(w):
     root = CA(w.base, "Root")
     https_site(w)
@@ -215,6 +216,7 @@ def test_a_certificate_that_goes_leaves_the_local_ca(w):
         equal(client.ask().status, 200)
 
 
+@limit(60)
 def test_wrong_pem_is_refused_and_the_old_pair_serves(w):
     root = CA(w.base, "Root")
     pair = root.issue("shop.localhost", "shop.localhost")
@@ -266,6 +268,7 @@ def test_forwarded_proto_and_port(w):
     equal((seen.all("x-forwarded-proto"), seen.all("x-forwarded-port")), (["https"], [str(w.port)]))
 
 
+@limit(60)
 def test_bodies_and_tunnels_over_tls(w):
     size = 8 << 20
     blob = os.urandom(size)
@@ -340,6 +343,7 @@ def test_slow_readers_over_tls_cost_no_memory(w):
 # ---------------------------------------------------------------------- sessions
 
 
+@limit(60)
 def test_sessions_are_resumed_by_every_worker(w):
     https_site(w)
     saved = os.path.join(w.base, "session")

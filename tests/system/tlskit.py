@@ -92,7 +92,7 @@ class CA:
             self.issuers = pair.chain
         else:
             self.new_key("ca.key", "ec")
-            openssl("req", "-x509", "-new", "-config", "/dev/null", "-key", self.at("ca.key"), "-subj", f"/CN={name}",
+            openssl("req", "-x509", "-new", "-config", "/dev/null", "-key", self.at("ca.key"), "-subj", f"/OU=Tests/CN={name}",
                     "-days", "30", "-addext", "basicConstraints=critical,CA:true", "-out", self.at("ca.pem"))
             self.issuers = ""
         self.pem_file = self.at("ca.pem")

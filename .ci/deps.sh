@@ -7,7 +7,7 @@ build="gcc make pkg-config libc6-dev libfuse3-dev liburing-dev libinih-dev libmn
     libnghttp2-dev"
 demo="fuse3 curl git mount iproute2"
 check="libcriterion-dev python3 clang libclang-rt-14-dev clang-format universal-ctags mandoc attr rsync vim zsh patch perl
-    bind9-dnsutils busybox ed util-linux"
+    bind9-dnsutils busybox ed util-linux openssl nghttp2-client nghttp2-server"
 bench="python3 openssl nginx-light haproxy dnsmasq-base util-linux"
 
 case "${1:-build}" in
@@ -27,6 +27,25 @@ if ! command -v dpkg-query >/dev/null; then
 	exit 0
 fi
 
+# The gRPC tests run others' client and server in Node: any that is installed will do, else Debian's. npm ci takes
+# what the lock file pins by hash, without running a script of it.
+node=$(dirname "$0")/../tests/system/node
+case "${1:-build}" in
+check | all)
+	command -v node >/dev/null || wanted="$wanted nodejs"
+	command -v npm >/dev/null || wanted="$wanted npm"
+	;;
+*) node= ;;
+esac
+
+node_install() {
+	[ -n "$node" ] || return 0
+	! cmp -s "$node/package-lock.json" "$node/node_modules/.installed" || return 0
+	echo "deps: installing the packages of tests/system/node"
+	(cd "$node" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null)
+	cp "$node/package-lock.json" "$node/node_modules/.installed"
+}
+
 missing=
 for package in $wanted; do
 	case $(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) in
@@ -34,7 +53,10 @@ for package in $wanted; do
 	*) missing="$missing $package" ;;
 	esac
 done
-[ -n "$missing" ] || exit 0
+if [ -z "$missing" ]; then
+	node_install
+	exit 0
+fi
 
 if [ "$(id -u)" -ne 0 ]; then
 	echo "deps: missing, please install: sudo apt-get install -y --no-install-recommends$missing" >&2
@@ -45,3 +67,4 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get update -q
 # shellcheck disable=SC2086 # a list of packages
 apt-get install -y -q --no-install-recommends $missing
+node_install

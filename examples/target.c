@@ -1,4 +1,5 @@
-/* target.c - a small HTTP/1.1 server for the examples: it answers every request with its name.
+/* target.c - a small HTTP/1.1 server for the examples: it answers every request with its name, and with who
+ * asks when it was told.
  *
  * One thread a connection, stdio for the lines: the shortest thing that keeps a connection open as a real
  * target does. `target NAME PORT` with port 0 takes a free one; the port is printed once it listens.
@@ -21,6 +22,7 @@ struct request {
 	bool is_head;
 	bool is_last; /* the client closes after it */
 	unsigned long body_bytes;
+	char identity[1024]; /* x-amzn-lattice-identity, with a blank before it; "": none */
 };
 
 static const char *name;
@@ -41,6 +43,9 @@ request_read(FILE *f, struct request *r)
 			return true;
 		if (strncasecmp(line, "content-length:", 15) == 0)
 			r->body_bytes = strtoul(line + 15, NULL, 10);
+		if (strncasecmp(line, "x-amzn-lattice-identity:", 24) == 0)
+			snprintf(r->identity, sizeof(r->identity), "%.*s", (int)strcspn(line + 24, "\r\n"),
+			    line + 24);
 		if (strncasecmp(line, "connection: close", 17) == 0)
 			r->is_last = true;
 		if (strncasecmp(line, "transfer-encoding:", 18) == 0)
@@ -60,9 +65,9 @@ serve(void *arg)
 		for (unsigned long i = 0; i < r.body_bytes && getc(in) != EOF; i++)
 			continue;
 		fprintf(out, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n%s\r\n",
-		    strlen(name) + 1, r.is_last ? "Connection: close\r\n" : "");
+		    strlen(name) + strlen(r.identity) + 1, r.is_last ? "Connection: close\r\n" : "");
 		if (!r.is_head)
-			fprintf(out, "%s\n", name);
+			fprintf(out, "%s%s\n", name, r.identity);
 		if (fflush(out) != 0 || r.is_last)
 			break;
 	}

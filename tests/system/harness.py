@@ -554,12 +554,12 @@ class Target:
     def accept(self):
         while True:
             try:
-                sock, _ = self.sock.accept()
+                sock, peer = self.sock.accept()
             except OSError:
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:
-                self.peers.append(sock.getpeername()[0])
+                self.peers.append(peer[0])  # getpeername fails when it was reset meanwhile
                 self.connections += 1
                 self.open.add(sock)
             threading.Thread(target=self.serve, args=(sock,), daemon=True).start()

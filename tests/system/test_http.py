@@ -293,11 +293,12 @@ def test_interim_answers_pass(w):
             equal([(m.status, m.one("link")) for m in client.interim], [(103, "</a>"), (102, None)])
 
 
-def tunnel(target, wire):
+def tunnel(target, wire, more=b""):
     """101, then echoes with a mark; on the client's half-close says good-bye and closes."""
     head = wire.line(b"\r\n\r\n")
     check(b"upgrade: websocket" in head.lower() and b"connection: upgrade" in head.lower(), head)
-    wire.sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nfirst")
+    wire.sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + more +
+                      b"\r\nfirst")
     while True:
         data = wire.buffer or wire.sock.recv(65536)
         wire.buffer = b""

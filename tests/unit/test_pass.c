@@ -33,7 +33,9 @@ struct site {
 
 static struct hello shop, cart;
 
-/* ------------------------------------------------------------------ sockets */
+/* ------------------------------------------------------------------ sockets
+ *
+ * Freeing the ring that the engine probes with can interrupt a call of this thread. */
 
 static struct addr
 local_addr(uint16_t port)
@@ -75,7 +77,7 @@ connect_local(uint16_t port)
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	cr_assert(connect(fd, &a.sa, sizeof(a.in)) == 0);
+	cr_assert(connect(fd, &a.sa, sizeof(a.in)) == 0, "%s", strerror(errno));
 	return fd;
 }
 
@@ -103,7 +105,7 @@ target_accept(const struct site *s, unsigned which, int wait_ms)
 	struct timeval limit = {.tv_sec = WAIT_MS / 1000};
 	int fd;
 
-	if (poll(&p, 1, wait_ms) <= 0)
+	if (TEMP_FAILURE_RETRY(poll(&p, 1, wait_ms)) <= 0)
 		return -1;
 	fd = accept4(s->targets[which], NULL, NULL, SOCK_CLOEXEC);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
@@ -114,8 +116,12 @@ static void
 expect_bytes(int fd, const void *p, size_t n)
 {
 	char *got = xcalloc(1, n);
+	ssize_t more = 1;
 
-	cr_assert(recv(fd, got, n, MSG_WAITALL) == (ssize_t)n, "%s", strerror(errno));
+	for (size_t at = 0; at < n; at += (size_t)more) {
+		more = TEMP_FAILURE_RETRY(recv(fd, got + at, n - at, 0));
+		cr_assert(more > 0, "%zu of %zu bytes: %s", at, n, more < 0 ? strerror(errno) : "closed");
+	}
 	cr_expect(memcmp(got, p, n) == 0);
 	free(got);
 }
@@ -125,7 +131,7 @@ static int
 read_end(int fd)
 {
 	char c;
-	ssize_t n = recv(fd, &c, 1, 0);
+	ssize_t n = TEMP_FAILURE_RETRY(recv(fd, &c, 1, 0));
 
 	return n > 0 ? 1 : n == 0 ? 0 : -errno;
 }

@@ -467,6 +467,7 @@ Test(pass, takes_a_hello_in_pieces_and_up_to_its_bound, .timeout = 60)
 Test(pass, does_not_wait_for_a_slow_hello, .timeout = 60)
 {
 	struct site s;
+	struct pollfd p;
 	int silent, slow;
 	uint64_t start;
 
@@ -477,12 +478,11 @@ Test(pass, does_not_wait_for_a_slow_hello, .timeout = 60)
 	silent = connect_local(s.port);
 	slow = connect_local(s.port);
 	/* A byte now and then does not move the deadline. */
-	for (unsigned i = 0; i < 5; i++) {
+	p = (struct pollfd){.fd = slow, .events = POLLIN};
+	for (unsigned i = 0; i < 100 && poll(&p, 1, 50) <= 0; i++)
 		send_all(slow, shop.p + i, 1);
-		poll(NULL, 0, 50);
-	}
-	cr_expect(read_end(silent) == 0 && read_end(slow) == 0);
-	cr_expect(clock_ms() - start >= 300 && clock_ms() - start < 1500);
+	cr_expect(clock_ms() - start >= 300 && clock_ms() - start < 2000);
+	cr_expect(read_end(silent) == 0 && read_end(slow) <= 0);
 	cr_expect(metric(&s, "passthrough_timeouts_total") == 2);
 	close(silent);
 	close(slow);
@@ -628,16 +628,18 @@ Test(pass, delivers_the_last_words_of_a_target_that_stops_reading, .timeout = 60
 
 	site_init(&s);
 	site_start(&s);
-	pair_open(&s, &client, &far);
-	fcntl(client, F_SETFL, O_NONBLOCK);
-	while (send(client, junk, sizeof(junk), MSG_NOSIGNAL) > 0)
-		poll(NULL, 0, 5);
-	fcntl(client, F_SETFL, 0);
-	send_all(far, "fatal alert", 11);
-	close(far); /* with unread data: a reset */
-	expect_bytes(client, "fatal alert", 11);
-	cr_expect(read_end(client) == -ECONNRESET);
-	close(client);
+	for (unsigned i = 0; i < 20; i++) {
+		pair_open(&s, &client, &far);
+		fcntl(client, F_SETFL, O_NONBLOCK);
+		while (send(client, junk, sizeof(junk), MSG_NOSIGNAL) > 0)
+			poll(NULL, 0, 1);
+		fcntl(client, F_SETFL, 0);
+		send_all(far, "fatal alert", 11);
+		close(far); /* with unread data: a reset */
+		expect_bytes(client, "fatal alert", 11);
+		cr_expect(read_end(client) == -ECONNRESET);
+		close(client);
+	}
 	site_stop(&s);
 }
 

@@ -658,8 +658,8 @@ tls_identity(const struct conn *c)
 	X509 *x;
 
 	/* Without client-ca none was asked for, and none was verified. */
-	if (t->identity == NULL && t->held->store != NULL &&
-	    (x = SSL_get0_peer_certificate(t->ssl)) != NULL) {
+	x = t->choose != NULL && t->held->store != NULL ? SSL_get0_peer_certificate(t->ssl) : NULL;
+	if (t->identity == NULL && x != NULL) {
 		uint32_t n = tls_peer_print(x, text);
 
 		t->identity = malloc(n);

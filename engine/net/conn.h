@@ -60,7 +60,7 @@ struct conn {
 	bool receiving, sending; /* as the owner asked for it */
 	bool reading, writing;	 /* recv_op, send_op are the kernel's; with TLS also without the owner */
 	bool connecting, closing, ended;
-	bool more;	       /* the last receive left something in the socket */
+	bool more;	       /* the last receive left data: another one has something at once */
 	struct buf *held;      /* conn_hold */
 	struct iovec parts[2]; /* of the send in flight */
 	struct msghdr message;

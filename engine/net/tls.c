@@ -214,7 +214,7 @@ tls_close(struct conn *c)
 {
 	struct tls *t = c->tls;
 
-	if (c->writing || c->cut)
+	if (c->writing || c->cut || t->broken)
 		return;
 	if (!t->shut)
 		say_goodbye(t);
@@ -295,6 +295,8 @@ deliver(struct conn *c)
 		read_into(c, b);
 	if (b != NULL && b->len > 0) {
 		c->receiving = false;
+		c->more =
+		    SSL_pending(t->ssl) > 0; /* what is in the socket may be no data, or a part of a record */
 		c->events->data(c, b);
 		return;
 	}
@@ -308,14 +310,17 @@ deliver(struct conn *c)
 	finish(c, t->end);
 }
 
+/* A Finished that has to go waits for the turn's end: what the owner sends meanwhile goes with it. */
+static bool
+has_unsent(const struct conn *c)
+{
+	return c->tls->out != NULL && !c->tls->tickets && !c->writing;
+}
+
 void
 tls_recv(struct conn *c, bool later)
 {
-	struct tls *t = c->tls;
-
-	if (!t->tickets)
-		flush(c);
-	if (has_more(t)) {
+	if (has_more(c->tls) || has_unsent(c)) {
 		c->receiving = true;
 		list_append(&c->net->ready, &c->starved);
 	} else {
@@ -326,7 +331,12 @@ tls_recv(struct conn *c, bool later)
 void
 tls_ready(struct conn *c)
 {
-	deliver(c);
+	if (has_unsent(c))
+		flush(c);
+	if (has_more(c->tls))
+		deliver(c);
+	else
+		conn_arm(c, true);
 }
 
 /* ------------------------------------------------------------------ the handshake */

@@ -348,6 +348,43 @@ Test(tls, large_transfers_both_ways_under_back_pressure)
 	}
 }
 
+Test(tls, one_send_may_be_larger_than_every_buffer)
+{
+	struct peer p = {.server = true, .card = &shop, .bulk = 3000000, .slow_us = 200};
+	struct tls_target t = {.host = STR("shop.example")};
+	char *much = xcalloc(1, p.bulk + 1);
+
+	memset(much, 'x', p.bulk);
+	bed.say = much;
+	bed.class = BUF_MID;
+	bed_run(&bed, &p, NULL, &t);
+	cr_expect(p.reply.len == p.bulk && memcmp(p.reply.p, much, p.bulk) == 0);
+	cr_expect(bed.got.len == p.bulk && bed.ended && bed.end == 0);
+	free(much);
+	peer_fini(&p);
+}
+
+/* Whatever the connection was doing: no memory of it is used or kept, as ASan and the pools say. */
+Test(tls, can_be_closed_at_any_moment)
+{
+	for (unsigned turns = 0; turns < 24; turns++) {
+		for (unsigned kind = 0; kind < 4; kind++) {
+			struct peer p = {.sni = "shop.example",
+			    .version = kind < 2 ? TLS1_3_VERSION : TLS1_2_VERSION,
+			    .bulk = 600000,
+			    .step = 1000};
+
+			bed.bulk = 1;
+			bed.class = turns % 2 ? BUF_MID : BUF_SMALL;
+			bed.slow_turns = turns % 3;
+			bed.turns = turns + 1;
+			bed.now = kind % 2;
+			bed_run(&bed, &p, choose, NULL);
+			peer_fini(&p);
+		}
+	}
+}
+
 Test(tls, an_end_without_close_notify_is_told_from_an_orderly_one)
 {
 	static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
@@ -375,6 +412,31 @@ Test(tls, a_close_says_goodbye)
 		cr_expect(p.up && p.clean && p.reply.len == 0, "row %zu", i);
 		peer_fini(&p);
 	}
+}
+
+Test(tls, one_half_may_end_before_the_other)
+{
+	static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+
+	bed.half = true;
+	for (size_t i = 0; i < COUNT(versions); i++) {
+		struct peer p = {.version = versions[i], .sni = "shop.example", .say = "a\n", .half = true};
+
+		bed_run(&bed, &p, choose, NULL);
+		cr_expect(p.clean, "row %zu: our close_notify came before the end", i);
+		cr_expect_str_eq(p.reply.p, "echo: a\n");
+		cr_expect_str_eq(bed.got.p, "a\nmore\n");
+		peer_fini(&p);
+	}
+}
+
+Test(tls, renegotiation_is_refused)
+{
+	struct peer p = {.version = TLS1_2_VERSION, .sni = "shop.example", .say = "a\n", .renegotiate = true};
+
+	bed_run(&bed, &p, choose, NULL);
+	cr_expect(p.up && p.reason == SSL_R_NO_RENEGOTIATION, "%d", p.reason);
+	peer_fini(&p);
 }
 
 Test(tls, key_updates_are_answered)

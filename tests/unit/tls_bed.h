@@ -130,7 +130,8 @@ struct peer {
 	size_t bulk;	 /* bytes to send and to get back */
 	unsigned slow_us;
 	bool cut; /* no close_notify */
-	bool key_update;
+	bool key_update, renegotiate;
+	bool half; /* our end ends its data first */
 	/* what it saw */
 	bool up, resumed, clean;
 	int reason; /* of the error, 0: none */
@@ -182,13 +183,14 @@ peer_again(struct peer *p, int rc)
 	return true;
 }
 
+/* Our end may have closed: then what was said is in vain. */
 static inline void
 peer_say(struct peer *p, const char *s, size_t n)
 {
 	size_t written;
 
-	cr_assert(SSL_write_ex(p->ssl, s, n, &written) == 1 && written == n);
-	peer_flush(p);
+	if (SSL_write_ex(p->ssl, s, n, &written) == 1)
+		peer_flush(p);
 }
 
 /* Reads until there is so much, or a line for 0. */
@@ -251,19 +253,30 @@ peer_talk(struct peer *p)
 
 	if (p->key_update)
 		SSL_key_update(p->ssl, SSL_KEY_UPDATE_REQUESTED);
+	if (p->renegotiate)
+		SSL_renegotiate(p->ssl);
 	if (p->server)
 		peer_hear(p, p->bulk);
 	if (p->bulk > 0) {
 		bulk = xcalloc(1, p->bulk);
 		for (size_t i = 0; i < p->bulk; i++)
 			bulk[i] = (char)(i * 31 >> 3);
-		peer_say(p, bulk, p->bulk);
+		/* No more under way than the sockets hold, or both would wait. */
+		for (size_t at = 0; at < p->bulk; at += MIN(p->bulk - at, 30000)) {
+			peer_say(p, bulk + at, MIN(p->bulk - at, 30000));
+			if (!p->server && at > 90000)
+				peer_hear(p, at - 90000);
+		}
 		free(bulk);
 	} else if (p->say != NULL) {
 		peer_say(p, p->say, strlen(p->say));
 	}
 	if (!p->server && (p->say != NULL || p->bulk > 0))
 		peer_hear(p, p->bulk);
+	if (p->half) {
+		peer_hear(p, SIZE_MAX);
+		peer_say(p, "more\n", 5);
+	}
 }
 
 static inline void
@@ -345,7 +358,10 @@ struct bed {
 	const char *say;     /* sent once connected; else lines are answered */
 	size_t bulk;	     /* all that is got is given back */
 	bool close_at_once;  /* as soon as something is told */
+	bool half;	     /* no more data from us after the first answer */
 	unsigned slow_turns; /* before a receive is armed again */
+	unsigned turns;	     /* after which the connection is closed, whatever it does; 0: never */
+	bool now;	     /* its descriptor at once */
 	/* what it saw */
 	bool connected, ended, freed, h2, resumed;
 	unsigned ndata, wait;
@@ -406,7 +422,7 @@ bed_on_data(struct conn *c, struct buf *b)
 		conn_hold(c, b);
 		return;
 	}
-	if (t->say == NULL && line) {
+	if (t->say == NULL && line && !(t->half && t->ndata > 1)) {
 		struct buf *head = buf_get(&t->net.pools[BUF_SMALL]);
 
 		memcpy(buf_data(head), "echo: ", 6);
@@ -439,6 +455,8 @@ bed_on_sent(struct conn *c, int error)
 		conn_close(c);
 		return;
 	}
+	if (t->half)
+		conn_shutdown(c);
 	t->wait = t->slow_turns;
 	if (t->wait == 0)
 		conn_recv(c, t->class);
@@ -519,6 +537,12 @@ bed_turn(struct bed *t)
 		buf_refill(&t->net.pools[i]);
 	conn_wake_starved(&t->net);
 	conn_wake_ready(&t->net);
+	if (t->turns > 0 && --t->turns == 0 && !t->freed && !t->conn.closing) {
+		if (t->now)
+			conn_close_now(&t->conn);
+		else
+			conn_close(&t->conn);
+	}
 	if (t->wait > 0 && --t->wait == 0 && !t->freed && !t->conn.closing)
 		conn_recv(&t->conn, t->class);
 }

@@ -30,7 +30,7 @@ struct conn_events {
 	/* Of a stream: a header block, the first n bytes of b, and behind it what came of the body; takes b.
 	 */
 	void (*head)(struct conn *c, struct buf *b, uint32_t n);
-	void (*end)(struct conn *c, int error);	 /* no more data: 0 at its orderly end, else -errno */
+	void (*end)(struct conn *c, int error);	 /* no more data: 0 at its orderly end, else -errno (tls.h) */
 	void (*sent)(struct conn *c, int error); /* all of it, or -errno */
 	void (*connected)(struct conn *c, int error);
 	void (*timeout)(struct conn *c);

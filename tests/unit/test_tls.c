@@ -471,7 +471,7 @@ Test(tls, http_in_the_clear_is_answered_in_the_clear)
 
 Test(tls, garbage_ends_in_an_error_and_bounded)
 {
-	static char endless[400000];
+	static char endless[105 * 1310];
 	static const struct str rows[] = {
 	    {"", 0},
 	    {"\x16", 1},
@@ -484,16 +484,77 @@ Test(tls, garbage_ends_in_an_error_and_bounded)
 	    {endless, sizeof(endless)},
 	};
 
-	/* A hello of 100,000 bytes that goes on in small records. */
+	/* One hello in small records, past the bound before it is whole. */
 	for (size_t at = 0; at + 105 <= sizeof(endless); at += 105)
 		memcpy(endless + at, "\x16\x03\x01\x00\x64", 5);
-	memcpy(endless + 5, "\x01\x01\x86\xa0", 4);
+	memcpy(endless + 5, "\x01\x01\xff\xb4", 4);
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct peer p = {.raw = rows[i].p, .raw_len = rows[i].len};
 
 		bed_run(&bed, &p, choose, NULL);
 		cr_expect(bed.connected && (bed.error == -EPROTO || bed.error == -ECONNRESET), "row %zu: %d",
 		    i, bed.error);
+		if (rows[i].p == endless)
+			cr_expect(p.reply.len == 0, "it was read to its end, and judged");
+		peer_fini(&p);
+	}
+}
+
+/* The hello of OpenSSL's client with the bytes behind the name's place changed. */
+static size_t
+bent_hello(char out[static 4096], int at, const char *bytes, size_t n)
+{
+	struct peer p = {.sni = "shop.example"};
+	SSL_CTX *ctx = peer_context(&p);
+	SSL *ssl = SSL_new(ctx);
+	BIO *wire = BIO_new(BIO_s_mem());
+	char *name;
+	int len;
+
+	SSL_set_bio(ssl, BIO_new(BIO_s_mem()), wire);
+	SSL_set_tlsext_host_name(ssl, p.sni);
+	SSL_set_connect_state(ssl);
+	SSL_do_handshake(ssl);
+	len = BIO_read(wire, out, 4096);
+	cr_assert(len > 0);
+	name = memmem(out, (size_t)len, p.sni, strlen(p.sni));
+	cr_assert(name != NULL);
+	memcpy(name + at, bytes, n);
+	SSL_free(ssl);
+	SSL_CTX_free(ctx);
+	return (size_t)len;
+}
+
+Test(tls, a_name_that_is_none_is_refused)
+{
+	static const struct {
+		int at;
+		const char *bytes;
+		size_t n;
+		char alert;
+		enum tls_failure failure;
+	} rows[] = {
+	    {0, "S", 1, 0, TLS_FAILURE_NONE},
+	    {4, "\0", 1, SSL_AD_UNRECOGNIZED_NAME, TLS_FAILURE_NAME},
+	    {-2, "\0\0", 2, SSL_AD_DECODE_ERROR, TLS_FAILURE_PROTOCOL},
+	    {-2, "\xff\xff", 2, SSL_AD_DECODE_ERROR, TLS_FAILURE_PROTOCOL},
+	    {-3, "\1", 1, SSL_AD_DECODE_ERROR, TLS_FAILURE_PROTOCOL},
+	    {-5, "\0\1", 2, SSL_AD_DECODE_ERROR, TLS_FAILURE_PROTOCOL},
+	};
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		char hello[4096];
+		struct peer p = {
+		    .raw = hello, .raw_len = bent_hello(hello, rows[i].at, rows[i].bytes, rows[i].n)};
+
+		bed_run(&bed, &p, choose, NULL);
+		cr_expect(bed.failure == rows[i].failure, "row %zu: %d", i, (int)bed.failure);
+		if (rows[i].alert == 0)
+			cr_expect(bed.error == -ECONNRESET && p.reply.p[0] == SSL3_RT_HANDSHAKE);
+		else
+			cr_expect(p.reply.len == 7 && p.reply.p[0] == SSL3_RT_ALERT &&
+				      p.reply.p[6] == rows[i].alert,
+			    "row %zu", i);
 		peer_fini(&p);
 	}
 }
@@ -574,9 +635,10 @@ Test(tls, keeps_a_targets_session_for_its_name_and_trust)
 		} rows[] = {
 		    {NULL, "shop.example", false},
 		    {NULL, "shop.example", true},
+		    {NULL, "other.example", false}, /* another name's */
+		    {NULL, "shop.example", false},
 		    {trust, "shop.example", false}, /* it was not verified */
 		    {trust, "shop.example", true},
-		    {NULL, "cart.example", false},
 		};
 		struct peer maker = target_peer(&shop, versions[v]);
 		SSL_CTX *ctx = peer_context(&maker);

@@ -29,7 +29,7 @@ struct conn_events {
 	void (*data)(struct conn *c, struct buf *b); /* takes b */
 	/* Of a stream: a header block, b->head bytes, and behind it what came of the body; takes b. */
 	void (*head)(struct conn *c, struct buf *b);
-	void (*end)(struct conn *c, int error);	 /* no more data: 0 at its orderly end, else -errno */
+	void (*end)(struct conn *c, int error);	 /* no more data: 0 at its orderly end, else -errno (tls.h) */
 	void (*sent)(struct conn *c, int error); /* all of it, or -errno */
 	void (*connected)(struct conn *c, int error);
 	void (*timeout)(struct conn *c);
@@ -63,7 +63,7 @@ struct conn {
 	bool ended;  /* no more data; of a stream also before its last bytes are told, when `end` is not */
 	bool unseen; /* a stream that its peer never looked at */
 	int error;   /* that it ended with; 0: orderly */
-	bool more;   /* the last receive left something in the socket */
+	bool more;   /* the last receive left data: another one has something at once */
 	struct buf *held;      /* conn_hold */
 	struct iovec parts[2]; /* of the send in flight */
 	struct msghdr message;

@@ -214,7 +214,7 @@ tls_close(struct conn *c)
 {
 	struct tls *t = c->tls;
 
-	if (c->writing || c->cut)
+	if (c->writing || c->cut || t->broken)
 		return;
 	if (!t->shut)
 		say_goodbye(t);
@@ -227,6 +227,7 @@ static void
 finish(struct conn *c, int error)
 {
 	c->ended = true;
+	c->error = error;
 	c->events->end(c, error);
 }
 
@@ -295,6 +296,8 @@ deliver(struct conn *c)
 		read_into(c, b);
 	if (b != NULL && b->len > 0) {
 		c->receiving = false;
+		c->more =
+		    SSL_pending(t->ssl) > 0; /* what is in the socket may be no data, or a part of a record */
 		c->events->data(c, b);
 		return;
 	}
@@ -308,14 +311,17 @@ deliver(struct conn *c)
 	finish(c, t->end);
 }
 
+/* A Finished that has to go waits for the turn's end: what the owner sends meanwhile goes with it. */
+static bool
+has_unsent(const struct conn *c)
+{
+	return c->tls->out != NULL && !c->tls->tickets && !c->writing;
+}
+
 void
 tls_recv(struct conn *c, bool later)
 {
-	struct tls *t = c->tls;
-
-	if (!t->tickets)
-		flush(c);
-	if (has_more(t)) {
+	if (has_more(c->tls) || has_unsent(c)) {
 		c->receiving = true;
 		list_append(&c->net->ready, &c->starved);
 	} else {
@@ -326,7 +332,12 @@ tls_recv(struct conn *c, bool later)
 void
 tls_ready(struct conn *c)
 {
-	deliver(c);
+	if (has_unsent(c))
+		flush(c);
+	if (has_more(c->tls))
+		deliver(c);
+	else
+		conn_arm(c, true);
 }
 
 /* ------------------------------------------------------------------ the handshake */
@@ -658,8 +669,8 @@ tls_identity(const struct conn *c)
 	X509 *x;
 
 	/* Without client-ca none was asked for, and none was verified. */
-	if (t->identity == NULL && t->held->store != NULL &&
-	    (x = SSL_get0_peer_certificate(t->ssl)) != NULL) {
+	x = t->choose != NULL && t->held->store != NULL ? SSL_get0_peer_certificate(t->ssl) : NULL;
+	if (t->identity == NULL && x != NULL) {
 		uint32_t n = tls_peer_print(x, text);
 
 		t->identity = malloc(n);

@@ -34,6 +34,7 @@ struct h2 {
 	void *ctx;
 	bool server;
 	bool leaving, dead; /* a GOAWAY; one after which nothing comes */
+	bool final;	    /* ours said which stream is the last */
 	bool broken;	    /* out of memory where frames are made */
 	bool flooded;	    /* seen, and not told yet */
 	uint32_t nstreams;
@@ -196,8 +197,6 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *use
 		h->nstreams++;
 		earn_frames(h);
 	}
-	if (h->block == NULL)
-		h->block = scratch;
 	h->block_max = frame->headers.cat == NGHTTP2_HCAT_HEADERS ? TRAILER_BYTES_MAX : HEAD_BYTES_MAX;
 	h->block_len = h->nfields = 0;
 	h->last_entry = h->cookie = BLOCK_NONE;
@@ -264,6 +263,8 @@ on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *n
 	h->decoded += nname + nvalue + ENTRY_COST;
 	if (unlikely(h->decoded > H2_BLOCK_BYTES_MAX))
 		return flood(h);
+	if (h->block == NULL)
+		h->block = scratch;
 	if (likely(!h->too_large))
 		h->too_large = !entry_add(h, (struct str){(const char *)name, (uint32_t)nname},
 		    (struct str){(const char *)value, (uint32_t)nvalue});
@@ -315,7 +316,10 @@ head_tell(struct h2 *h, const nghttp2_frame *frame, void *stream)
 	struct str block = {h->block, h->block_len};
 	void *owner;
 
-	if (h->too_large) {
+	if (begins && h->final) {
+		/* It came before the GOAWAY that disowns it went out. */
+		reset(h, id, NGHTTP2_REFUSED_STREAM);
+	} else if (h->too_large) {
 		head_refuse(h, frame);
 	} else if (begins || stream != NULL) {
 		owner = h->events->head(h->ctx, id, stream, block, last);
@@ -642,6 +646,7 @@ void
 h2_shutdown(struct h2 *h, bool final)
 {
 	h->leaving = true;
+	h->final = h->final || final;
 	if (h->server && !final)
 		nghttp2_submit_shutdown_notice(h->session);
 	else

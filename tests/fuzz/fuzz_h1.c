@@ -42,7 +42,8 @@ static void
 check_request(struct msg *m, int length)
 {
 	const struct msg_forward f = {STR("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255"), STR("https"),
-	    STR("65535"), STR("01234567-89ab-cdef-0123-456789abcdef"), STR(""), m->body == BODY_CHUNKED};
+	    STR("65535"), STR("01234567-89ab-cdef-0123-456789abcdef"), STR(""), m->body == BODY_CHUNKED,
+	    STR("")};
 	const struct fault *fault;
 	char *out = xcalloc(1, (size_t)length + MSG_GROWTH_MAX);
 	struct msg again;

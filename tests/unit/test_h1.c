@@ -475,7 +475,7 @@ Test(h1, prints_a_request_as_it_goes_to_a_target)
 Test(h1, prints_what_it_would_itself_accept_and_within_the_room)
 {
 	const struct msg_forward f = {STR("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255"), STR("https"),
-	    STR("65535"), STR("01234567-89ab-cdef-0123-456789abcdef"), STR(""), true};
+	    STR("65535"), STR("01234567-89ab-cdef-0123-456789abcdef"), STR(""), true, STR("")};
 
 	for (size_t i = 0; i < COUNT(understood); i++) {
 		const struct fault *fault;
@@ -496,7 +496,7 @@ Test(h1, prints_what_it_would_itself_accept_and_within_the_room)
 Test(h1, grows_a_head_of_many_tight_fields_by_little)
 {
 	const struct msg_forward f = {STR("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255"), STR("https"),
-	    STR("65535"), STR("01234567-89ab-cdef-0123-456789abcdef"), STR(""), true};
+	    STR("65535"), STR("01234567-89ab-cdef-0123-456789abcdef"), STR(""), true, STR("")};
 	struct text t = {0};
 	const struct fault *fault;
 	static char out[8192];

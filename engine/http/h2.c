@@ -55,8 +55,6 @@ struct h2 {
 	size_t nrest;
 	char *out; /* where h2_pull writes; DATA is put there at once */
 	size_t room;
-	int32_t reading; /* the stream whose read is running */
-	bool trailed;	 /* and it sent trailers */
 };
 
 #define BLOCK_NONE UINT32_MAX
@@ -430,18 +428,13 @@ on_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_t max, uint32_t
 
 	if (stream == NULL)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-	h->reading = id;
-	h->trailed = false;
 	if (direct)
 		n = h->events->read(
 		    h->ctx, stream, h->out + FRAME_HEAD, MIN(max, h->room - FRAME_HEAD), &last);
 	else
 		n = h->events->read(h->ctx, stream, (char *)buf, max, &last);
-	h->reading = 0;
 	if (last)
 		*flags |= NGHTTP2_DATA_FLAG_EOF;
-	else if (h->trailed)
-		*flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
 	else if (n == 0)
 		return NGHTTP2_ERR_DEFERRED;
 	if (direct)
@@ -742,13 +735,10 @@ int
 h2_trailers(struct h2 *h, int32_t id, struct str block)
 {
 	struct headers hs;
-	int rc;
 
+	/* They overtake the body's next turn, and their END_STREAM cancels it. */
 	headers_of(&hs, block);
-	rc = nghttp2_submit_trailer(h->session, id, hs.nv, hs.n);
-	if (rc == 0 && h->reading == id)
-		h->trailed = true;
-	return errno_of(rc);
+	return errno_of(nghttp2_submit_trailer(h->session, id, hs.nv, hs.n));
 }
 
 void

@@ -76,8 +76,9 @@
  * figures. A burst of deadlines that pass together is a client's right. */
 #define H2_RESETS_BURST 1000u
 #define H2_RESETS_RATE 33u
-/* A header block as it comes, and unpacked (CVE-2024-27316). What is above HEAD_BYTES_MAX and below this is
- * answered with 431. CONTINUATION frames of 16 KiB fill it; smaller ones nobody has a reason to send. */
+/* A header block unpacked, entries at 32 bytes more (RFC 7541 4.1): above HEAD_BYTES_MAX and below this it is
+ * answered with 431. It comes in so many frames of 16 KiB (CVE-2024-27316); smaller ones nobody needs to
+ * send. */
 #define H2_BLOCK_BYTES_MAX (4 * HEAD_BYTES_MAX)
 #define H2_CONTINUATIONS_MAX 16u
 #define H2_SETTINGS_MAX 32u /* in one frame, as nghttp2 */

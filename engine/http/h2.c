@@ -34,6 +34,7 @@ struct h2 {
 	void *ctx;
 	bool server;
 	bool leaving, dead; /* a GOAWAY; one after which nothing comes */
+	bool final;	    /* ours said which stream is the last */
 	bool broken;	    /* out of memory where frames are made */
 	bool flooded;	    /* seen, and not told yet */
 	uint32_t nstreams;
@@ -44,8 +45,7 @@ struct h2 {
 	uint32_t block_len, block_max, nfields;
 	bool too_large;
 	uint32_t last_entry, cookie; /* offsets: of the last entry, of the cookie; BLOCK_NONE */
-	uint32_t ncontinuations;
-	size_t encoded, decoded;
+	size_t decoded;
 
 	struct bucket frames, resets;
 	uint32_t resets_paid; /* RST_STREAM on their way that no peer has to pay for */
@@ -55,8 +55,6 @@ struct h2 {
 	size_t nrest;
 	char *out; /* where h2_pull writes; DATA is put there at once */
 	size_t room;
-	int32_t reading; /* the stream whose read is running */
-	bool trailed;	 /* and it sent trailers */
 };
 
 #define BLOCK_NONE UINT32_MAX
@@ -127,14 +125,10 @@ on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user)
 			return 0;
 		break;
 	case NGHTTP2_HEADERS:
-		h->encoded = hd->length;
-		h->ncontinuations = 0;
 		h->decoded = 0;
 		break;
 	case NGHTTP2_CONTINUATION:
-		h->encoded += hd->length;
-		if (++h->ncontinuations > H2_CONTINUATIONS_MAX || h->encoded > H2_BLOCK_BYTES_MAX)
-			return flood(h);
+		/* nghttp2 counts them, also where it calls nobody. */
 		return 0;
 	case NGHTTP2_SETTINGS:
 		if (hd->length / 6 > H2_SETTINGS_MAX)
@@ -196,8 +190,6 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *use
 		h->nstreams++;
 		earn_frames(h);
 	}
-	if (h->block == NULL)
-		h->block = scratch;
 	h->block_max = frame->headers.cat == NGHTTP2_HCAT_HEADERS ? TRAILER_BYTES_MAX : HEAD_BYTES_MAX;
 	h->block_len = h->nfields = 0;
 	h->last_entry = h->cookie = BLOCK_NONE;
@@ -264,6 +256,8 @@ on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *n
 	h->decoded += nname + nvalue + ENTRY_COST;
 	if (unlikely(h->decoded > H2_BLOCK_BYTES_MAX))
 		return flood(h);
+	if (h->block == NULL)
+		h->block = scratch;
 	if (likely(!h->too_large))
 		h->too_large = !entry_add(h, (struct str){(const char *)name, (uint32_t)nname},
 		    (struct str){(const char *)value, (uint32_t)nvalue});
@@ -315,7 +309,10 @@ head_tell(struct h2 *h, const nghttp2_frame *frame, void *stream)
 	struct str block = {h->block, h->block_len};
 	void *owner;
 
-	if (h->too_large) {
+	if (begins && h->final) {
+		/* It came before the GOAWAY that disowns it went out. */
+		reset(h, id, NGHTTP2_REFUSED_STREAM);
+	} else if (h->too_large) {
 		head_refuse(h, frame);
 	} else if (begins || stream != NULL) {
 		owner = h->events->head(h->ctx, id, stream, block, last);
@@ -431,18 +428,13 @@ on_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_t max, uint32_t
 
 	if (stream == NULL)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-	h->reading = id;
-	h->trailed = false;
 	if (direct)
 		n = h->events->read(
 		    h->ctx, stream, h->out + FRAME_HEAD, MIN(max, h->room - FRAME_HEAD), &last);
 	else
 		n = h->events->read(h->ctx, stream, (char *)buf, max, &last);
-	h->reading = 0;
 	if (last)
 		*flags |= NGHTTP2_DATA_FLAG_EOF;
-	else if (h->trailed)
-		*flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
 	else if (n == 0)
 		return NGHTTP2_ERR_DEFERRED;
 	if (direct)
@@ -513,7 +505,7 @@ callbacks_new(void)
 	return cb;
 }
 
-/* What is bounded here is not bounded again by nghttp2, or it would not be counted. */
+/* What is bounded above is not bounded again by nghttp2, or it would not be seen as abuse. */
 static nghttp2_option *
 options_new(void)
 {
@@ -523,8 +515,8 @@ options_new(void)
 		return NULL;
 	nghttp2_option_set_no_auto_window_update(o, 1);
 	nghttp2_option_set_no_closed_streams(o, 1);
-	nghttp2_option_set_max_settings(o, H2_SETTINGS_MAX);
-	nghttp2_option_set_max_continuations(o, H2_CONTINUATIONS_MAX + 1);
+	nghttp2_option_set_max_settings(o, UINT16_MAX);
+	nghttp2_option_set_max_continuations(o, H2_CONTINUATIONS_MAX);
 	nghttp2_option_set_stream_reset_rate_limit(o, UINT32_MAX, UINT32_MAX);
 	return o;
 }
@@ -598,7 +590,7 @@ feed_end(struct h2 *h, ssize_t rc, bool *abuse)
 {
 	uint32_t error = NGHTTP2_PROTOCOL_ERROR;
 
-	*abuse = h->flooded || rc == NGHTTP2_ERR_FLOODED;
+	*abuse = h->flooded || rc == NGHTTP2_ERR_FLOODED || rc == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
 	if (*abuse)
 		error = NGHTTP2_ENHANCE_YOUR_CALM;
 	else if (rc == NGHTTP2_ERR_NOMEM)
@@ -642,6 +634,7 @@ void
 h2_shutdown(struct h2 *h, bool final)
 {
 	h->leaving = true;
+	h->final = h->final || final;
 	if (h->server && !final)
 		nghttp2_submit_shutdown_notice(h->session);
 	else
@@ -742,13 +735,10 @@ int
 h2_trailers(struct h2 *h, int32_t id, struct str block)
 {
 	struct headers hs;
-	int rc;
 
+	/* They overtake the body's next turn, and their END_STREAM cancels it. */
 	headers_of(&hs, block);
-	rc = nghttp2_submit_trailer(h->session, id, hs.nv, hs.n);
-	if (rc == 0 && h->reading == id)
-		h->trailed = true;
-	return errno_of(rc);
+	return errno_of(nghttp2_submit_trailer(h->session, id, hs.nv, hs.n));
 }
 
 void

@@ -22,10 +22,11 @@ enum h2_error {
 };
 
 struct h2_events {
-	/* A header block of a stream, whole; valid for the call. At a server the first of an id begins a
-	 * stream: what is returned is its `stream` from then on (NULL: refused, nothing more is told of it).
-	 * Otherwise stream is returned as it is. last: END_STREAM. What is malformed by RFC 9113 8.2 is reset
-	 * before anybody is told. */
+	/* A header block of a stream, whole; valid for the call. A cookie's crumbs are one entry. At a server
+	 * the first of an id begins a stream: what is returned is its `stream` from then on (NULL: refused,
+	 * nothing more is told of it). Otherwise stream is returned as it is. last: END_STREAM. What is
+	 * malformed by RFC 9113 8.2 is reset before anybody is told, and a request whose head is too large is
+	 * answered with 431. */
 	void *(*head)(void *ctx, int32_t id, void *stream, struct str block, bool last);
 	/* Bytes of a body, n 0 only with last. They count against the windows until h2_consume. */
 	void (*data)(void *ctx, void *stream, const char *p, size_t n, bool last);
@@ -51,7 +52,8 @@ void h2_free(struct h2 *h); /* tells nobody */
 
 /*
  * Takes all n bytes, at now_ms of a clock that never goes back. 0, or -EPROTO: the connection is at its end;
- * a GOAWAY that says why waits to be pulled. *abuse: a peer that floods was told ENHANCE_YOUR_CALM.
+ * a GOAWAY that says why waits to be pulled. What nghttp2 itself ends shows at the next call, and in
+ * h2_is_over when the GOAWAY was pulled. *abuse: a peer that floods was told ENHANCE_YOUR_CALM.
  */
 int h2_feed(struct h2 *h, const char *p, size_t n, uint64_t now_ms, bool *abuse);
 /* Frames to be sent, at most max bytes, cut anywhere. 0: none now. */
@@ -64,11 +66,14 @@ bool h2_is_over(const struct h2 *h);
 int32_t h2_request(struct h2 *h, struct str block, bool body, void *stream);
 /* May another one be begun? Neither at the peer's limit nor behind a GOAWAY. */
 bool h2_has_room(const struct h2 *h);
-/* A server's answer: with a 1xx status an interim one. */
+/* A server's answer: with a 1xx status an interim one. When its end goes out before the request's came in,
+ * the stream is reset with NO_ERROR (RFC 9113 8.1). */
 int h2_answer(struct h2 *h, int32_t id, struct str block, bool body);
-/* Behind the body that read has given, whose *last it left false; read is not asked again. */
+/* Behind the body that read has given, whose *last it left false; read is not asked again. Also inside of the
+ * read that gives the end of the body: then both leave in one pull. */
 int h2_trailers(struct h2 *h, int32_t id, struct str block);
 void h2_resume(struct h2 *h, int32_t id); /* read has something now */
+/* From now on only `closed` is told, in a pull. What was answered and not pulled yet is lost. */
 void h2_reset(struct h2 *h, int32_t id, enum h2_error error);
 /* n bytes that `data` gave have been dealt with: the windows open again. Also after the stream was closed. */
 void h2_consume(struct h2 *h, int32_t id, size_t n);

@@ -159,6 +159,7 @@ class Peer(Wire):
         self.auto_window = True  # what came is acknowledged at once
         self.gathering = None
         self.pings = 0
+        self.resets = 0  # of any stream
         if server:
             if self.take(len(PREFACE)) != PREFACE:
                 raise Closed(b"no preface")
@@ -208,8 +209,10 @@ class Peer(Wire):
                 self.streams[frame.stream].window += more
         elif frame.kind == GOAWAY:
             self.goaway = frame
-        elif frame.kind == RST and frame.stream in self.streams:
-            self.streams[frame.stream].reset = frame.code
+        elif frame.kind == RST:
+            self.resets += 1
+            if frame.stream in self.streams:
+                self.streams[frame.stream].reset = frame.code
         elif frame.kind in (HEADERS, CONTINUATION):
             self.gather(frame)
         elif frame.kind == DATA:

@@ -244,9 +244,9 @@ def test_a_private_key_is_its_owners(w):
 
 def test_an_expired_certificate_is_told(w):
     root = CA(w.base, "Root")
-    for days, word in (((-10, -2), "expired"), ((2, 10), "not yet valid")):
+    for days, word in (((-10, -2), "expired on"), ((2, 10), "not valid before")):
         pair = root.issue("shop.localhost", "shop.localhost", days=days)
-        if word == "expired":
+        if days[0] < 0:
             https_site(w)
         try:
             install(w, "shop", pair)
@@ -497,13 +497,14 @@ def test_thousands_of_half_open_handshakes(w):
     first = hello()
     cuts = (b"", first[:5], first[:200], first)
     open_ones = [Slow(w.port, cuts[i % 4]) for i in range(2000)]
-    slowest = 0
+    took = []
     for _ in range(50):
         began = time.monotonic()
         with secure(w.port, context=trust(w.ca)) as client:
             equal(client.ask().status, 200)
-        slowest = max(slowest, time.monotonic() - began)
-    check(slowest < 1 * SLOW, f"the slowest of 50 others took {slowest:.2f} s")
+        took.append(time.monotonic() - began)
+    took.sort()
+    check(took[25] < 0.3 * SLOW and took[-1] < 5 * SLOW, f"50 others took {took[25]:.2f} s each, the slowest {took[-1]:.2f} s")
     grown = w.rss() - before
     check(grown < 2000 * (64 << 10) * SLOW, f"{grown >> 10} KiB for 2,000 half-open handshakes")
     for wire in open_ones:

@@ -136,7 +136,8 @@ class CA:
         openssl("ca", "-config", self.conf, "-revoke", pair.cert_file, env={"SAN": "DNS:unused"})
 
     def crl(self):
-        return openssl("ca", "-config", self.conf, "-gencrl", env={"SAN": "DNS:unused"})
+        openssl("ca", "-config", self.conf, "-gencrl", "-out", self.at("crl.pem"), env={"SAN": "DNS:unused"})
+        return self.text("crl.pem")
 
 
 def trust(*files, pair=None, alpn=None, least=None, most=None):

@@ -160,10 +160,10 @@ void tls_open(struct lgen *g, struct conn *c);
 void tls_close(struct conn *c);
 /* Encrypts what is clear in as few records as can be. */
 void tls_seal(struct lgen *g, struct conn *c);
-/* Bytes came: goes on with the handshake. Returns whether it is over. Aborts the connection when it failed.
- */
+/* Bytes came: goes on with the handshake. Returns whether it is over. One that failed, or is not the one that
+ * was asked for, aborts the connection. */
 bool tls_handshake(struct lgen *g, struct conn *c, struct span data);
-/* What came in the clear, into room of size bytes, at most TLS_READ_MAX; 0: no more. */
+/* What came, in the clear, at most size bytes; 0: no more. */
 size_t tls_read(struct conn *c, char *bytes, size_t size);
 
 /* lgen_h2.c: HTTP/2, of a client and of a backend that answers unary calls. */

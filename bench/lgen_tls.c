@@ -93,6 +93,13 @@ session_came(SSL *ssl, SSL_SESSION *session)
 	return 1; /* it is ours now */
 }
 
+/* Whose certificate it is matters to nobody here; OpenSSL would build its chain even unasked. */
+static int
+certificate_came(X509_STORE_CTX *store, void *argument)
+{
+	return 1;
+}
+
 static SSL_CTX *
 context_new(void)
 {
@@ -102,7 +109,7 @@ context_new(void)
 	    SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256") != 1 ||
 	    SSL_CTX_set1_groups_list(ctx, "X25519") != 1)
 		die("SSL_CTX_new", EINVAL);
-	SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
+	SSL_CTX_set_cert_verify_callback(ctx, certificate_came, NULL);
 	SSL_CTX_set_read_ahead(ctx, 1);
 	return ctx;
 }

@@ -7,7 +7,7 @@ build="gcc make pkg-config libc6-dev libfuse3-dev liburing-dev libinih-dev libmn
     libnghttp2-dev"
 demo="fuse3 curl git mount iproute2"
 check="libcriterion-dev python3 clang libclang-rt-14-dev clang-format universal-ctags mandoc attr rsync vim zsh patch perl
-    bind9-dnsutils busybox ed util-linux"
+    bind9-dnsutils busybox ed openssl util-linux"
 bench="python3 nginx-light haproxy dnsmasq-base util-linux"
 
 case "${1:-build}" in

@@ -108,27 +108,32 @@ has_names(const struct service *old, const struct job *j)
 	return true;
 }
 
+static int
+issue(const struct check *c, const struct job *j, struct service *s, struct certificate *to)
+{
+	cleanup_free struct str *names = xcalloc(j->nwants, sizeof(*names));
+
+	for (uint32_t i = 0; i < j->nwants; i++)
+		names[i] = j->wants[i].name;
+	return authority_issue(c->m->authority, s->name, names, j->nwants, &s->arena, to);
+}
+
 static void
 add_local(const struct check *c, const struct job *j, struct service *s, const struct service *old)
 {
 	const struct certificate *was = find(old, true);
 	struct certificate *to = &s->certificates[s->ncertificates];
-	struct authority *a = c->m->authority;
-	struct str *names;
+	const struct authority *a = c->m->authority;
+	bool fits = was != NULL && has_names(old, j);
 
 	if (a == NULL)
 		return;
-	if (was != NULL && has_names(old, j) && !authority_is_due(a, was)) {
+	if ((!fits || authority_is_due(a, was)) && issue(c, j, s, to) == 0)
+		s->ncertificates++;
+	else if (fits) {
 		copy(&s->arena, to, was);
 		s->ncertificates++;
-		return;
 	}
-	names = xcalloc(j->nwants, sizeof(*names));
-	for (uint32_t i = 0; i < j->nwants; i++)
-		names[i] = j->wants[i].name;
-	if (authority_issue(a, s->name, names, j->nwants, &s->arena, to) == 0)
-		s->ncertificates++;
-	free(names);
 }
 
 static bool
@@ -162,6 +167,19 @@ identity_build(const struct check *c, const struct job *j, struct service *s, co
 	return !wanted || s->ncertificates > 0 || c->m->authority == NULL;
 }
 
+/* Its leaf grows old; or there is none, since there was no CA, but is one now. */
+static bool
+is_due(const struct model *m, const struct service *s)
+{
+	const struct certificate *leaf = find(s, true);
+	const struct entry *e;
+
+	if (leaf != NULL)
+		return authority_is_due(m->authority, leaf);
+	e = entry_find(m, KIND_SERVICE, s->name);
+	return e->node != NULL && identity_is_wanted(e->node) && authority_pem(m->authority) != NULL;
+}
+
 bool
 model_mark_renewals(struct model *m, const struct table *served, uint32_t *at)
 {
@@ -171,14 +189,10 @@ model_mark_renewals(struct model *m, const struct table *served, uint32_t *at)
 	assert(m->edit == NULL);
 	for (; m->authority != NULL && n < RENEWALS_A_TURN && i < table_nservices(served); i++) {
 		const struct service *s = table_service(served, i);
-		const struct certificate *leaf = find(s, true);
-		struct entry *e;
 
-		if (leaf == NULL || !authority_is_due(m->authority, leaf))
+		if (s == NULL || !is_due(m, s))
 			continue;
-		e = entry_find(m, KIND_SERVICE, s->name);
-		assert(e != NULL);
-		entry_mark(m, e);
+		entry_mark(m, entry_find(m, KIND_SERVICE, s->name));
 		n++;
 	}
 	*at = n < RENEWALS_A_TURN ? 0 : i;

@@ -102,7 +102,8 @@ void model_mark_netns(const struct model *m, const struct table *served, bool *u
 /* The name stands for another namespace now: the next edit compiles its VPCs anew. Between two edits only. */
 void model_netns_moved(struct model *m, const char *name);
 
-/* Marks services whose certificate of the local CA is to be signed anew: the next edit compiles them. A part
+/* Marks services whose certificate of the local CA is to be signed, anew or now that there is a CA: the next
+ * edit compiles them. A part
  * of them at a time, from the service numbered *at on, which is then where to go on; 0: there are no more.
  * False: none was marked. Between two edits only. */
 bool model_mark_renewals(struct model *m, const struct table *served, uint32_t *at);

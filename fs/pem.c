@@ -183,6 +183,8 @@ pem_next(struct pem *p, bool final, struct pem_block *b, struct diag *d)
 		if (!is_mark(line, STR("BEGIN "), &b->label))
 			return pem_bad(
 			    p, d, p->line, 1, "a block begins with -----BEGIN LABEL-----, five hyphens each");
+		/* A key that was written to the wrong file is still one. */
+		p->secret = p->secret || !str_eq(b->label, STR("CERTIFICATE"));
 		return block_read(p, final, b, d);
 	}
 	return VERDICT_PARTIAL;

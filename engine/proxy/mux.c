@@ -38,6 +38,7 @@ stream_new(struct mux *m)
 	*s = (struct stream){.mux = m};
 	list_append(&m->streams, &s->link);
 	list_init(&s->ready);
+	list_init(&s->head);
 	m->nstreams++;
 	return s;
 }
@@ -76,6 +77,7 @@ stream_free(struct stream *s)
 	drop_input(s);
 	list_del(&s->link);
 	list_del(&s->ready);
+	list_del(&s->head);
 	s->next = m->w->free_streams;
 	m->w->free_streams = s;
 	if (--m->nstreams > 0 || m->owner == NULL)
@@ -306,13 +308,10 @@ carrier_send(struct conn *c)
 		ready(s);
 		return;
 	}
-	if (whole) {
-		s->sent = true;
-		s->finished = c->last;
-		ready(s);
-	} else {
+	if (whole)
+		list_append(&s->mux->heads, &s->head);
+	else
 		h2_resume(s->mux->h2, s->id);
-	}
 	mark(s->mux);
 }
 
@@ -453,6 +452,7 @@ mux_make(struct worker *w)
 	list_init(&m->link);
 	list_init(&m->streams);
 	list_init(&m->ready);
+	list_init(&m->heads);
 	return m;
 }
 
@@ -497,6 +497,7 @@ mux_free(struct mux *m)
 
 		list_del(&s->link);
 		list_del(&s->ready);
+		list_del(&s->head);
 		s->broken = s->broken || !(m->server ? s->last && s->finished : s->last);
 		s->closed = true;
 		s->mux = orphans;
@@ -603,6 +604,21 @@ mux_leave(struct mux *m, bool final)
 
 /* ------------------------------------------------------------------ once a turn */
 
+/* The codec's queue is empty: header blocks without a body, which `read` never hears of, have gone. A reset behind
+ * one that has not would take it out of the queue. */
+static void
+heads_sent(struct mux *m)
+{
+	while (!list_empty(&m->heads)) {
+		struct stream *s = container_of(m->heads.next, struct stream, head);
+
+		list_del(&s->head);
+		s->sent = true;
+		s->finished = s->conn->last;
+		ready(s);
+	}
+}
+
 static void
 flush(struct mux *m)
 {
@@ -614,6 +630,8 @@ flush(struct mux *m)
 		return;
 	b = buf_get(&m->w->net.pools[BUF_MID]);
 	n = b != NULL ? h2_pull(m->h2, buf_data(b), b->room) : 0;
+	if (b != NULL && n < b->room)
+		heads_sent(m);
 	if (n > 0) {
 		b->len = (uint32_t)n;
 		conn_send(c, buf_data(b), n);

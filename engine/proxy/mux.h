@@ -30,6 +30,7 @@ struct mux {
 	struct list link;    /* the worker's, when there is something to be done */
 	struct list streams; /* all */
 	struct list ready;   /* those that have something to be told */
+	struct list heads;   /* those whose send is a header block alone, in the codec's queue */
 	uint32_t nstreams;
 	bool server;
 	bool connecting; /* the transport is not there yet: streams wait for it */
@@ -41,7 +42,7 @@ struct mux {
 struct stream {
 	struct mux *mux;
 	struct conn *conn; /* NULL: its owner is gone */
-	struct list link, ready;
+	struct list link, ready, head;
 	int32_t id;		 /* 0: not begun */
 	struct buf *in, *in_end; /* what came and was not told, header blocks and bytes, in order */
 	struct buf *trailers;

@@ -23,6 +23,8 @@ static const char *const paths[] = {
     "target-groups/g/vpc",
     "target-groups/g/health-check",
     "target-groups/g/targets/10.0.0.5",
+    "services/s/private-key",
+    "services/s/client-ca",
 };
 
 /* In a block of just this size, so that reading past its end shows. */

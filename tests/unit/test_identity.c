@@ -274,6 +274,29 @@ Test(identity, is_told_of_in_metrics)
 	text_fini(&want);
 }
 
+/* A full disk, say: what could not be signed then is signed when it can be. */
+Test(identity, comes_when_the_ca_can_be_made)
+{
+	struct diags ds = {0};
+	uint32_t at = 0;
+
+	world_fini(&w);
+	store_remove(&store, STORE_CA);
+	store_remove(&store, STORE_CA_KEY);
+	authority_free(authority);
+	authority = authority_new(&store, clock_of_test);
+	store.read_only = true;
+	load();
+	cr_expect(shop()->ncertificates == 0 && shop()->nlisteners == 1);
+	cr_expect_not(model_mark_renewals(w.model, w.served, &at));
+	store.read_only = false;
+	cr_expect(model_mark_renewals(w.model, w.served, &at));
+	cr_assert(world_end(&w, edit_new(w.model, EDIT_BROKEN), 0, &ds) == 0);
+	cr_expect(shop()->nlisteners == 2);
+	expect(-1, NULL);
+	diags_fini(&ds);
+}
+
 /* Then HTTPS is served by who has a pair of its own. */
 Test(identity, is_missing_without_a_ca)
 {

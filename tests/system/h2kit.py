@@ -131,7 +131,7 @@ class Stream:
         return int(dict(self.head)[":status"]) if self.head else None
 
     def all(self, name):
-        return [value for key, value in self.head if key == name]
+        return [value for key, value in self.head or [] if key == name]
 
     def one(self, name):
         found = self.all(name)

@@ -248,6 +248,19 @@ def test_head_and_bodyless_answers(w):
                 check("transfer-encoding" not in fields(got), "no coding")
 
 
+def test_empty_bodies(w):
+    """An answer that is a head with END_STREAM alone has a length for HTTP/1; a request that ends by trailers alone ends."""
+    h2_site(w, lambda target, peer, request: reply(peer, request, b"", headers=[("x-seen", str(len(request.trailers)))]))
+    with Client(w.port) as client:
+        for method in ("GET", "POST", "GET"):
+            answer = client.ask(method)
+            equal((answer.status, answer.body), (200, b""), method)
+    for _ in range(20):
+        with connect(w.port) as peer:
+            equal(peer.ask("/", "POST", body=b"", trailers=[("x-sum", "0")]).one("x-seen"), "1", "trailers without a body")
+            equal(peer.ask("/", "POST", body=b"").one("x-seen"), "0", "an empty DATA")
+
+
 def test_interim_answers_and_100_continue(w):
     def one(target, wire):
         while True:

@@ -106,6 +106,20 @@ method_is_idempotent(enum method m)
 	return m != METHOD_OTHER && m != METHOD_POST && m != METHOD_PATCH && m != METHOD_CONNECT;
 }
 
+/* Requests that mean something by their content, though it may be empty. */
+static inline bool
+method_has_content(enum method m)
+{
+	return m == METHOD_POST || m == METHOD_PUT || m == METHOD_PATCH;
+}
+
+/* May an answer with this status to such a request have content (RFC 9110 6.4.1)? */
+static inline bool
+status_has_content(unsigned status, enum method m)
+{
+	return m != METHOD_HEAD && status >= 200 && status != 204 && status != 304;
+}
+
 const char *status_reason(unsigned status); /* "Not Found"; "" when unknown */
 /* Is name a header of m? First one's value; NULL p when absent. */
 struct str msg_field(const struct msg *m, struct str name);

@@ -250,10 +250,7 @@ conn_hold(struct conn *c, struct buf *b)
 void
 conn_shutdown(struct conn *c)
 {
-	if (c->carrier != NULL) {
-		c->carrier->shutdown(c);
-		return;
-	}
+	assert(c->carrier == NULL);
 	if (c->tls != NULL)
 		tls_shutdown(c);
 	else

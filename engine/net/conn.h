@@ -40,8 +40,7 @@ struct conn_events {
  * completion is told later, never from inside. */
 struct conn_carrier {
 	void (*recv)(struct conn *c);
-	void (*send)(struct conn *c); /* parts, of which head and last tell */
-	void (*shutdown)(struct conn *c);
+	void (*send)(struct conn *c);  /* parts, of which head and last tell */
 	void (*close)(struct conn *c); /* no event is told any more but freed */
 	bool (*progress)(struct conn *c);
 };
@@ -89,7 +88,7 @@ void conn_send_both(struct conn *c, const struct buf *first, const struct buf *s
 /* Takes b, which the send in flight uses: it is given back when that has completed, before `sent`. */
 void conn_hold(struct conn *c, struct buf *b);
 void conn_unhold(struct conn *c);   /* for a carrier: the send is over, before it tells `sent` */
-void conn_shutdown(struct conn *c); /* no more data from us */
+void conn_shutdown(struct conn *c); /* no more data from us; a stream ends with a last send (conn_frame) */
 void conn_reset(struct conn *c);    /* closing it tells the peer that it was cut off: RST */
 void conn_close(struct conn *c);
 void conn_close_now(struct conn *c); /* its descriptor is free when this returns */

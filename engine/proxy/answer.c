@@ -142,6 +142,9 @@ final(struct exchange *ex, size_t head_len)
 	reply.close = !ex->keep_alive;
 	reply.keep_alive = ex->keep_alive && ex->minor == 0;
 	ex->up_keep = m->keep_alive && m->body != BODY_EOF;
+	if (m->body == BODY_NONE && is_stream(&ex->up->conn) && !is_stream(&ex->client->conn) &&
+	    status_has_content(m->status, ex->method))
+		m->body = BODY_LENGTH; /* HTTP/1 must be told that it is empty */
 	n = print_answer(ex, &reply);
 	init_relay(ex, m, reply.chunked);
 	b->off += (uint32_t)head_len;
@@ -311,7 +314,7 @@ answer_end(struct exchange *ex, int error)
 	switch (ex->wait) {
 	case WAIT_TUNNEL:
 		if (error == 0)
-			tunnel_end(ex, &ex->up->conn, &ex->client->conn);
+			tunnel_end(ex, &ex->to_client, &ex->up->conn, &ex->client->conn);
 		else
 			exchange_break(ex);
 		break;

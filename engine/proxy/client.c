@@ -139,6 +139,20 @@ is_preface(const struct buf *b)
 	return b->len >= 4 && memcmp(buf_data(b), preface, MIN(b->len, sizeof(preface) - 1)) == 0;
 }
 
+/* What a client begins with: the preface and an empty SETTINGS. */
+#define PREFACE_BYTES (24u + 9u)
+
+static void
+carrier_data(struct client *c, struct buf *b)
+{
+	c->scanned += b->len;
+	if (c->fresh && c->scanned >= PREFACE_BYTES) {
+		c->fresh = false;
+		conn_deadline(&c->conn, c->idle_ms);
+	}
+	mux_data(c->mux, b);
+}
+
 /* The connection is a carrier from now on. */
 static void
 start_mux(struct client *c)
@@ -153,9 +167,11 @@ start_mux(struct client *c)
 	worker_count(c->w, COUNTER_H2_CONNECTIONS);
 	c->state = CLIENT_MUX;
 	c->in = NULL;
-	conn_deadline(&c->conn, c->idle_ms);
+	c->fresh = true;
+	c->scanned = 0;
+	conn_deadline(&c->conn, c->w->config->head_timeout_ms);
 	if (b != NULL)
-		mux_data(c->mux, b);
+		carrier_data(c, b);
 	else
 		conn_recv(&c->conn, BUF_MID);
 }
@@ -164,8 +180,13 @@ static void
 carrier_timeout(struct client *c)
 {
 	bool idle = c->mux->nstreams == 0;
+	bool over = c->conn.sending ? !conn_progress(&c->conn)
+		    : idle	    ? c->mux->leaving
+				    : !mux_is_alive(c->mux);
 
-	if (c->conn.sending ? !conn_progress(&c->conn) : idle ? c->mux->leaving : !mux_is_alive(c->mux)) {
+	if (c->fresh)
+		worker_count(c->w, COUNTER_CLIENT_TIMEOUT);
+	if (c->fresh || over) {
 		client_close(c);
 		return;
 	}
@@ -340,7 +361,7 @@ on_data(struct conn *conn, struct buf *b)
 			client_close(c);
 		break;
 	case CLIENT_MUX:
-		mux_data(c->mux, b);
+		carrier_data(c, b);
 		break;
 	case CLIENT_LINGER:
 		c->lingered += b->len;
@@ -538,6 +559,14 @@ uint32_t
 client_service(const struct client *c)
 {
 	return c->carrier != NULL ? c->carrier->service : c->service;
+}
+
+void
+client_set_idle(struct client *c, uint32_t ms)
+{
+	c->idle_ms = ms;
+	if (c->carrier != NULL)
+		c->carrier->idle_ms = ms;
 }
 
 struct str

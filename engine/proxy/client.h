@@ -31,7 +31,7 @@ struct client {
 	uint32_t idle_ms; /* between requests; of the service that was asked last */
 	uint8_t state;
 	bool closing;	     /* after what is being sent */
-	bool fresh;	     /* nothing was asked yet */
+	bool fresh;	     /* nothing was asked yet; with HTTP/2: the preface is not whole */
 	uint8_t grpc_status; /* of an answer of ours; 0: what its HTTP status maps to */
 	bool grpc;	     /* what was asked is: answers of ours are such */
 	bool
@@ -51,6 +51,8 @@ void client_reply(struct client *c, unsigned status, bool close, bool head_only,
 /* The answer is complete: the next request, or the end. */
 void client_next(struct client *c, bool keep_alive);
 void client_drop_input(struct client *c);
+/* How long it may be idle from now on; a stream's connection too. While the request begins. */
+void client_set_idle(struct client *c, uint32_t ms);
 /* The worker stops: closes it when it is between requests; with HTTP/2 says that this is the end. */
 void client_leave(struct client *c, bool final);
 /* What its bytes come by: its own connection, or its stream's carrier; while the request begins. */

@@ -404,10 +404,14 @@ build_request(struct exchange *ex, size_t head_len, const struct listener *l)
 	struct client *c = ex->client;
 	struct msg *m = &ex->w->msg;
 	bool chunked = !ex->h2 && (m->body == BODY_CHUNKED || m->body == BODY_EOF);
-	size_t n = print_request(ex, l, chunked);
 	struct buf *b = c->in, *rest;
 	enum body body = m->body;
+	size_t n;
 	int rc;
+
+	if (c->conn.carrier != NULL && body == BODY_NONE && method_has_content(m->method_id))
+		m->body = BODY_LENGTH; /* HTTP/1 says that it is empty (RFC 9110 8.6) */
+	n = print_request(ex, l, chunked);
 
 	if (c->conn.carrier != NULL && !m->upgrade)
 		body = BODY_EOF;
@@ -477,6 +481,7 @@ forward(struct client *c, size_t head_len, const struct route *r)
 	}
 	note_host(ex);
 	ex->idle_ms = r->service->idle_timeout_s * 1000;
+	client_set_idle(c, ex->idle_ms);
 	ex->id_len = request_id(w, ex->id);
 	rc = build_request(ex, head_len, r->listener);
 	if (rc != 0) {
@@ -518,7 +523,7 @@ exchange_start(struct client *c, size_t head_len)
 	slot_count(worker_slot(w, r.rule->slot));
 	if (r.rule->action.kind == ACTION_FIXED) {
 		worker_count(w, COUNTER_FIXED);
-		c->idle_ms = r.service->idle_timeout_s * 1000;
+		client_set_idle(c, r.service->idle_timeout_s * 1000);
 		answer_here(c, head_len, r.rule->action.status, false);
 		return;
 	}

@@ -97,7 +97,7 @@ void answer_bad(struct exchange *ex);
 
 /* tunnel.c: after an upgrade */
 void tunnel_data(struct exchange *ex, struct relay *r, struct buf *b, struct conn *to);
-void tunnel_end(struct exchange *ex, struct conn *from, struct conn *to);
+void tunnel_end(struct exchange *ex, struct relay *r, struct conn *from, struct conn *to);
 void tunnel_sent(struct exchange *ex, struct relay *r, struct conn *from, struct conn *to);
 
 #endif

@@ -243,8 +243,6 @@ on_read(void *ctx, void *stream, char *out, size_t max, bool *last)
 		*last = s->sent && c->last;
 		if (s->sent)
 			ready(s);
-	} else if (!c->sending && s->shut) {
-		*last = true;
 	}
 	s->finished = *last;
 	return n;
@@ -315,18 +313,6 @@ carrier_send(struct conn *c)
 	mark(s->mux);
 }
 
-static void
-carrier_shutdown(struct conn *c)
-{
-	struct stream *s = c->stream;
-
-	s->shut = true;
-	if (s->closed || s->id == 0)
-		return;
-	h2_resume(s->mux->h2, s->id);
-	mark(s->mux);
-}
-
 static enum h2_error
 close_reason(const struct stream *s)
 {
@@ -366,7 +352,6 @@ carrier_progress(struct conn *c)
 static const struct conn_carrier carrier = {
     .recv = carrier_recv,
     .send = carrier_send,
-    .shutdown = carrier_shutdown,
     .close = carrier_close,
     .progress = carrier_progress,
 };
@@ -604,8 +589,8 @@ mux_leave(struct mux *m, bool final)
 
 /* ------------------------------------------------------------------ once a turn */
 
-/* The codec's queue is empty: header blocks without a body, which `read` never hears of, have gone. A reset behind
- * one that has not would take it out of the queue. */
+/* The codec's queue is empty: header blocks without a body, which `read` never hears of, have gone. A reset
+ * behind one that has not would take it out of the queue. */
 static void
 heads_sent(struct mux *m)
 {

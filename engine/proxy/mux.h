@@ -54,7 +54,6 @@ struct stream {
 	bool last;	     /* the peer has ended it */
 	bool finished;	     /* and we have */
 	bool sent;	     /* what was being sent has gone: to be told */
-	bool shut;	     /* conn_shutdown */
 	bool broken;	     /* an error is to be told */
 	struct stream *next; /* free list */
 };

@@ -192,7 +192,7 @@ request_end(struct exchange *ex, int error)
 	struct client *c = ex->client;
 
 	if (ex->wait == WAIT_TUNNEL && error == 0) {
-		tunnel_end(ex, &c->conn, &ex->up->conn);
+		tunnel_end(ex, &ex->to_target, &c->conn, &ex->up->conn);
 		return;
 	}
 	/* A client that has sent all it has to may close its half and wait. */

@@ -22,13 +22,22 @@ tunnel_data(struct exchange *ex, struct relay *r, struct buf *b, struct conn *to
 	conn_send(to, buf_data(b), b->len);
 }
 
-/* One side has ended: the other is told once all was sent to it; both: the tunnel is over. */
+/* `from` has ended: `to` is told once all was sent to it; both: the tunnel is over. A stream is told by a
+ * last send without bytes, whose end comes back to here. */
 void
-tunnel_end(struct exchange *ex, struct conn *from, struct conn *to)
+tunnel_end(struct exchange *ex, struct relay *r, struct conn *from, struct conn *to)
 {
 	if (to->sending)
 		return;
-	conn_shutdown(to);
+	if (!r->done) {
+		r->done = true;
+		if (to->carrier != NULL) {
+			conn_frame(to, 0, true);
+			conn_send(to, NULL, 0);
+			return;
+		}
+		conn_shutdown(to);
+	}
 	if (to->ended && !from->sending)
 		client_close(ex->client);
 }
@@ -43,7 +52,7 @@ tunnel_sent(struct exchange *ex, struct relay *r, struct conn *from, struct conn
 	if (b != NULL)
 		tunnel_data(ex, r, b, to);
 	else if (from->ended)
-		tunnel_end(ex, from, to);
+		tunnel_end(ex, r, from, to);
 	else
 		conn_recv(from, relay_class(r, ex->w->net.pools, BUF_SMALL));
 }

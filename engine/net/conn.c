@@ -80,7 +80,7 @@ sent(struct op *op, int result, uint32_t flags)
 {
 	struct conn *c = container_of(op, struct conn, send_op);
 	/* MSG_WAITALL gives less only when the connection broke. */
-	int error = result >= 0 && (uint32_t)result < c->send_len ? -EPIPE : MIN(result, 0);
+	int error = result >= 0 && (uint32_t)result < c->write_len ? -EPIPE : MIN(result, 0);
 
 	c->writing = false;
 	if (c->closing) {
@@ -196,7 +196,7 @@ conn_write(struct conn *c, const void *p, uint32_t n)
 {
 	assert(!c->writing);
 	c->writing = true;
-	c->send_len = n;
+	c->write_len = n;
 	ring_send(c->net->ring, &c->send_op, c->fd, p, n);
 }
 
@@ -216,6 +216,7 @@ send_parts(struct conn *c, unsigned nparts)
 	} else {
 		c->writing = true;
 		c->message = (struct msghdr){.msg_iov = c->parts, .msg_iovlen = nparts};
+		c->write_len = c->send_len;
 		ring_sendmsg(c->net->ring, &c->send_op, c->fd, &c->message);
 	}
 }

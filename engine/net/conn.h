@@ -66,7 +66,8 @@ struct conn {
 	struct buf *held;      /* conn_hold */
 	struct iovec parts[2]; /* of the send in flight */
 	struct msghdr message;
-	uint32_t send_len;
+	uint32_t send_len;    /* what the owner sends */
+	uint32_t write_len;   /* what the kernel was given: with TLS something else */
 	uint32_t head;	      /* conn_frame */
 	bool last, cut;	      /* conn_frame, conn_reset */
 	struct buf *trailers; /* of a stream that has ended: a block, or NULL */

@@ -121,9 +121,6 @@ FUZZ_SEC ?= 10
 $(BUILD)/lgen: $(LGEN_SRC:%.c=$(BUILD)/%.o)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
-# It uses nothing of include/, whose limits.h would hide the C library's from OpenSSL's headers.
-$(LGEN:%=$(BUILD)/bench/%.o): CPPFLAGS := $(filter-out -Iinclude,$(CPPFLAGS))
-
 $(BUILD)/look: $(BUILD)/bench/look.o $(BASE:%=$(BUILD)/engine/base/%.o)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 

@@ -51,7 +51,7 @@ head_says_close(struct span head)
 bool
 head_take(struct gather *g, struct span *data, struct span *head)
 {
-	size_t had = g->len, room = HEAD_BYTES_MAX - had, from = had > 3 ? had - 3 : 0;
+	size_t had = g->len, room = WIRE_HEAD_MAX - had, from = had > 3 ? had - 3 : 0;
 	size_t len = data->len < room ? data->len : room;
 	const char *end;
 
@@ -61,7 +61,7 @@ head_take(struct gather *g, struct span *data, struct span *head)
 		data->len -= head->len;
 		return true;
 	}
-	if (g->bytes == NULL && (g->bytes = malloc(HEAD_BYTES_MAX)) == NULL)
+	if (g->bytes == NULL && (g->bytes = malloc(WIRE_HEAD_MAX)) == NULL)
 		abort();
 	memcpy(g->bytes + had, data->at, len);
 	g->len += len;

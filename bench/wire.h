@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HEAD_BYTES_MAX 16384u
+#define WIRE_HEAD_MAX 16384u
 
 struct span {
 	const char *at;
@@ -15,7 +15,7 @@ struct span {
 
 /* A head that came in pieces. */
 struct gather {
-	char *bytes; /* HEAD_BYTES_MAX, made when first needed */
+	char *bytes; /* WIRE_HEAD_MAX, made when first needed */
 	size_t len;
 };
 

@@ -77,7 +77,8 @@ start_ticket(const struct tls_world *w, const struct tls_keys *k, uint8_t *iv, E
 		   : -1;
 }
 
-/* 0: not ours, or too old: a full handshake. 2: good, and a new one is due. */
+/* 0: not ours, or too old: a full handshake. 1: good. 2: good, and a new one is due: always with TLS 1.3,
+ * whose clients use a ticket once (RFC 8446 C.4). */
 static int
 on_ticket(
     SSL *ssl, unsigned char name[16], unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int enc)
@@ -85,6 +86,7 @@ on_ticket(
 	struct conn *c = SSL_get_app_data(ssl);
 	struct tls_world *w = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 	struct tls_keys *k = tls_world_keys(w, c->net->now_ms);
+	bool fresh;
 
 	if (enc) {
 		memcpy(name, k->name, sizeof(k->name));
@@ -92,11 +94,12 @@ on_ticket(
 			return -1;
 		return start_ticket(w, k, iv, cipher, mac, true);
 	}
-	if (memcmp(name, k->name, sizeof(k->name)) == 0)
-		return start_ticket(w, k, iv, cipher, mac, false);
-	if (memcmp(name, w->before.name, sizeof(w->before.name)) == 0)
-		return start_ticket(w, &w->before, iv, cipher, mac, false) == 1 ? 2 : -1;
-	return 0;
+	fresh = memcmp(name, k->name, sizeof(k->name)) == 0;
+	if (!fresh && memcmp(name, w->before.name, sizeof(w->before.name)) != 0)
+		return 0;
+	if (start_ticket(w, fresh ? k : &w->before, iv, cipher, mac, false) != 1)
+		return -1;
+	return fresh && SSL_version(ssl) != TLS1_3_VERSION ? 1 : 2;
 }
 
 /* ------------------------------------------------------------------ contexts */

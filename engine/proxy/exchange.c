@@ -470,6 +470,12 @@ forward(struct client *c, size_t head_len, const struct route *r)
 		answer_here(c, head_len, 503, false);
 		return;
 	}
+	if (ex->h2 && w->msg.tunnel) {
+		/* A WebSocket of HTTP/2 can only become an upgrade. */
+		exchange_free(ex, false);
+		answer_here(c, head_len, 501, false);
+		return;
+	}
 	ex->minor = w->msg.minor;
 	ex->method = (uint8_t)w->msg.method_id;
 	ex->keep_alive = w->msg.keep_alive;

@@ -716,6 +716,17 @@ def test_a_websocket_may_be_declined(w):
     check(seen.one("sec-websocket-key"), "HTTP/1 wants a key")
 
 
+def test_a_websocket_goes_to_http1_targets_only(w):
+    w.site()
+    w.group("h2", add_h2_target(w, "h2"), protocol_version="HTTP2")
+    w.rule(w.place, "h2", 10, "path-prefix = /", "forward = h2")
+    with connect(w.port) as peer:
+        stream = peer.begin(websocket())
+        peer.wait(lambda: stream.over)
+        equal(stream.status, 501)
+        equal(peer.ask().status, 200)
+
+
 def test_other_protocols_of_connect_are_refused(w):
     w.site()
     with connect(w.port) as peer:

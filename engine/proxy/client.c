@@ -273,7 +273,12 @@ on_connected(struct conn *conn, int error)
 			worker_count(w, COUNTER_TLS_UNKNOWN);
 		else if (tls_failure(conn) == TLS_FAILURE_CERTIFICATE)
 			worker_count(w, COUNTER_TLS_REFUSED);
-		client_close(c);
+		if (error != -EPROTO) {
+			client_close(c);
+			return;
+		}
+		tls_drop(conn);
+		linger(c);
 	} else {
 		worker_count(w, COUNTER_TLS_HANDSHAKES);
 		if (tls_is_resumed(conn))

@@ -88,6 +88,22 @@ def test_who_does_not_get_in(w):
         equal(client.ask().status, 200, "the good one still does")
 
 
+def test_the_alert_is_not_lost_in_a_reset(w):
+    """A client that has sent its request already must still read why it was refused."""
+    mutual_site(w)
+    context = trust(w.ca)
+    for i in range(10):
+        with secure(w.port, context=context) as client:
+            try:
+                client.send("POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 300000\r\n\r\n")
+                for _ in range(20):
+                    client.send(b"x" * 15000)
+                reason = client.sock.recv(1)
+            except ssl.SSLError as error:
+                reason = error.reason
+            check("CERTIFICATE_REQUIRED" in str(reason), f"{i}: {reason!r}")
+
+
 @limit(60)
 def test_revoked_certificates(w):
     mutual_site(w)

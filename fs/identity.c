@@ -222,10 +222,25 @@ print_waiting(const struct node *n, struct text *out)
 	text_char(out, '\n');
 }
 
+static int64_t
+now_of(const struct model *m)
+{
+	return m->authority == NULL ? (int64_t)(clock_unix_ms() / 1000) : authority_now(m->authority);
+}
+
+void
+identity_print_ca(const struct model *m, const struct node *group, struct text *out)
+{
+	const struct credential *ca = credential(group, GROUP_CA);
+
+	if (ca != NULL)
+		certificate_print_cas("ca", ca, now_of(m), out);
+}
+
 void
 identity_print(const struct model *m, const struct node *service, const struct service *s, struct text *out)
 {
-	int64_t now = m->authority == NULL ? (int64_t)(clock_unix_ms() / 1000) : authority_now(m->authority);
+	int64_t now = now_of(m);
 	const struct credential *ca = credential(service, SERVICE_CLIENT_CA);
 
 	for (uint32_t i = 0; s != NULL && i < s->ncertificates; i++) {
@@ -241,8 +256,7 @@ identity_print(const struct model *m, const struct node *service, const struct s
 	if (is_waiting(service))
 		print_waiting(service, out);
 	if (ca != NULL)
-		text_printf(out, "client-ca %" PRIu32 " certificate%s\n", ca->ncertificates,
-		    ca->ncertificates == 1 ? "" : "s");
+		certificate_print_cas("client-ca", ca, now, out);
 }
 
 /* The value of a label. */

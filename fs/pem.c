@@ -184,7 +184,8 @@ pem_next(struct pem *p, bool final, struct pem_block *b, struct diag *d)
 			return pem_bad(
 			    p, d, p->line, 1, "a block begins with -----BEGIN LABEL-----, five hyphens each");
 		/* A key that was written to the wrong file is still one. */
-		p->secret = p->secret || !str_eq(b->label, STR("CERTIFICATE"));
+		p->secret =
+		    p->secret || !(str_eq(b->label, STR("CERTIFICATE")) || str_eq(b->label, STR("X509 CRL")));
 		return block_read(p, final, b, d);
 	}
 	return VERDICT_PARTIAL;

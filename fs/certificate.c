@@ -314,6 +314,37 @@ lists_fill(struct credential *c, const struct reading *r, struct arena *arena)
 	}
 }
 
+#define MARK_DIGITS 8
+
+static void
+mark_add(struct text *mark, const unsigned char digest[static SHA256_DIGEST_LENGTH])
+{
+	if (mark->len > 0)
+		text_char(mark, '+');
+	for (int i = 0; i < MARK_DIGITS / 2; i++)
+		text_printf(mark, "%02x", digest[i]);
+}
+
+static struct str
+credential_mark(const struct credential *c, const struct reading *r, struct arena *arena)
+{
+	unsigned char digest[SHA256_DIGEST_LENGTH];
+	struct text mark = {0};
+	struct str s;
+
+	if (r->holds == HOLDS_CA) {
+		SHA256((const unsigned char *)c->pem.p, c->pem.len, digest);
+		mark_add(&mark, digest);
+	}
+	for (uint32_t i = 0; r->holds == HOLDS_CHAIN && i < c->ncertificates; i++) {
+		X509_digest(sk_X509_value(r->certificates, (int)i), EVP_sha256(), digest, NULL);
+		mark_add(&mark, digest);
+	}
+	s = arena_str(arena, str_of(mark.p));
+	text_fini(&mark);
+	return s;
+}
+
 static void
 credential_fill(struct credential *c, const struct reading *r, struct arena *arena)
 {
@@ -334,6 +365,7 @@ credential_fill(struct credential *c, const struct reading *r, struct arena *are
 	c->issuer = name_text(arena, X509_get_issuer_name(first));
 	c->not_before_s = unix_time(X509_get0_notBefore(first));
 	c->not_after_s = unix_time(X509_get0_notAfter(first));
+	c->mark = credential_mark(c, r, arena);
 	lists_fill(c, r, arena);
 }
 

@@ -16,7 +16,10 @@ struct revocations {
 
 /* The texts live in the arena that it was parsed into. */
 struct credential {
-	struct str pem;		/* its blocks alone, as OpenSSL writes them: what the table has */
+	struct str pem; /* its blocks alone, as OpenSSL writes them: what the table has */
+	/* Eight digits of the SHA-256 fingerprint of each certificate of a chain, with + between; for a CA
+	 * file of the SHA-256 of pem. */
+	struct str mark;
 	uint32_t ncertificates; /* 0: it is a private key */
 	/* Of the public key, the first certificate's: a chain and a private key with the same are a pair. */
 	uint8_t key_id[CERTIFICATE_KEY_ID];

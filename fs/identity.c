@@ -63,6 +63,7 @@ copy(struct arena *arena, struct certificate *to, const struct certificate *from
 	*to = *from;
 	to->chain = arena_str(arena, from->chain);
 	to->key = arena_str(arena, from->key);
+	to->mark = arena_str(arena, from->mark);
 	to->issuer = arena_str(arena, from->issuer);
 }
 
@@ -88,6 +89,7 @@ add_own(const struct node *n, struct service *s, const struct service *old)
 		*to = (struct certificate){.not_after_s = chain->not_after_s};
 		to->chain = arena_str(&s->arena, chain->pem);
 		to->key = arena_str(&s->arena, credential(n, SERVICE_PRIVATE_KEY)->pem);
+		to->mark = arena_str(&s->arena, chain->mark);
 		to->issuer = arena_str(&s->arena, chain->issuer);
 		s->ncertificates++;
 	} else if (is_waiting(n) && was != NULL) {
@@ -158,7 +160,10 @@ identity_build(const struct check *c, const struct job *j, struct service *s, co
 	if (wanted) {
 		add_own(n, s, old);
 		add_local(c, j, s, old);
-		s->client_ca = ca == NULL ? (struct str){0} : arena_str(&s->arena, ca->pem);
+	}
+	if (wanted && ca != NULL) {
+		s->client_ca = arena_str(&s->arena, ca->pem);
+		s->client_ca_mark = arena_str(&s->arena, ca->mark);
 	}
 	if (old != NULL && is_equal(old, s))
 		s->tls_edition = old->tls_edition;

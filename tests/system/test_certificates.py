@@ -298,6 +298,37 @@ def test_restarts(w):
     check(place in w.sh("find services -name web").out and "HTTPS" in w.read(".table"), "and is served")
 
 
+def test_a_hold_shows_what_would_be_shown(w):
+    """One line a route, also when nothing but a certificate or a CA is another one."""
+    place = site(w)
+    w.group("blue", "10.0.0.5", protocol="HTTPS")
+    w.write(f"{place}/default-action", "forward = blue\n")
+    first, second = ((pair(w, f"p{i}"), openssl(w, f"x509 -in p{i}.pem -noout -fingerprint -sha256")
+                      .split("=")[1].replace(":", "").lower()[:8]) for i in range(2))
+
+    def held(**files):
+        w.sh("touch .hold")
+        for name, text in files.items():
+            w.write("target-groups/blue/ca" if name == "ca" else f"{PLACE}/{name.replace('_', '-')}", text)
+        said = w.read(".hold")
+        w.sh("rm .hold")
+        return said
+    line = r"^ok\n~ net shop/web default default HTTPS \S+ \S+ {} -> forward blue:100\{{10\.0\.0\.5:443\}}/HTTPS{}\n$"
+    match(line.format(f"certificate=own:{first[1]}", ""), held(certificate=first[0][0], private_key=first[0][1]))
+    match(line.format(f"certificate=own:{second[1]}", ""), held(certificate=second[0][0], private_key=second[0][1]))
+    digits = [w.sh(f"sha256sum < ../p{i}.pem").out[:8] for i in range(2)]
+    for i in range(2):
+        text = (first, second)[i][0][0]
+        match(line.format(f"certificate=own:{second[1]} client-ca={digits[i]}", f"/verified:{digits[i]}"),
+              held(client_ca=text, ca=text))
+    equal(held(client_ca="# another comment\n" + second[0][0]), "ok\n", "the same blocks")
+    w.sh(f"rm {PLACE}/certificate {PLACE}/private-key && sleep 0.1")
+    table = w.read(".table")
+    match(r"certificate=local-ca client-ca", table)
+    w.restart()
+    equal(w.read(".table"), table, "the local CA's leaf is another one, and no change")
+
+
 def test_a_tree_with_keys_is_copied(w):
     site(w)
     for name, text in zip(("certificate", "private-key"), pair(w, "good")):

@@ -385,6 +385,12 @@ read_blocks(struct reading *r, bool final)
 }
 
 static enum verdict
+bad_without_block(const struct reading *r)
+{
+	return bad(r, 0, "no -----BEGIN %s-----", r->holds == HOLDS_KEY ? "PRIVATE KEY" : "CERTIFICATE");
+}
+
+static enum verdict
 file_end(struct reading *r, struct arena *arena, struct credential **out)
 {
 	struct str text = str_trim(r->pem.text);
@@ -396,8 +402,7 @@ file_end(struct reading *r, struct arena *arena, struct credential **out)
 	if (text.len == 0)
 		return VERDICT_GOOD;
 	if (first == NULL && r->key == NULL)
-		return bad(
-		    r, 0, "no -----BEGIN %s-----", r->holds == HOLDS_KEY ? "PRIVATE KEY" : "CERTIFICATE");
+		return bad_without_block(r);
 	/* Only now: a list may stand before who signed it. */
 	for (uint32_t i = 0; i < r->ncrls; i++)
 		if (check_crl(r, &r->crls[i]) == VERDICT_BAD)
@@ -430,6 +435,8 @@ certificate_parse(const struct attribute *a, const char *path, struct str text, 
 		verdict = read_blocks(&r, final);
 	if (verdict == VERDICT_PARTIAL && final)
 		verdict = file_end(&r, arena, out);
+	else if (verdict == VERDICT_PARTIAL && pem_is_foreign(&r.pem))
+		verdict = bad_without_block(&r);
 	sk_X509_pop_free(r.certificates, X509_free);
 	for (uint32_t i = 0; i < r.ncrls; i++)
 		X509_CRL_free(r.crls[i].crl);

@@ -33,8 +33,9 @@ struct credential {
  * The text of an attribute of TYPE_PEM, as parse_value judges it: a chain is the leaf and then who signed it,
  * its key RSA of 2048 bits at least, ECDSA on P-256 or P-384, or Ed25519; a private key is one of these,
  * unencrypted; in a CA file each certificate is a CA's, and each list of revoked ones is signed by one of
- * them, wherever it stands. GOOD and *out NULL: nothing but blanks, so unset.
- * Dates are not judged here. Nothing of a private key is quoted in d.
+ * them, wherever it stands. GOOD and *out NULL: nothing but blanks, so unset. Whole lines before any block
+ * are BAD even when more may come, unless they begin as what tools write there: a shell sees the error of a
+ * write alone. Dates are not judged here. Nothing of a private key is quoted in d.
  */
 enum verdict certificate_parse(const struct attribute *a, const char *path, struct str text, bool final,
     struct arena *arena, struct credential **out, struct diag *d);

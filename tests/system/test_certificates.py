@@ -148,6 +148,29 @@ def test_wrong_texts_are_refused_with_the_reason(w):
     refused(errno.EINVAL, w.write, "target-groups/blue/ca", leaf)
     done = w.sh(f"cat ../short.pem > {PLACE}/certificate", rc=1)
     check("Invalid argument" in done.err, "a shell sees it, too")
+    for name in ("certificate", "private-key", "client-ca"):
+        done = w.sh(f"echo hello > {PLACE}/{name}", rc=1)
+        check("echo: write error: Invalid argument" in done.err, f"{name}: {done.err}")
+        match(rf"{PLACE}/{name}: no -----BEGIN (CERTIFICATE|PRIVATE KEY)-----$", w.errors())
+
+
+def test_words_around_blocks_come_in_pieces(w):
+    """What tools write: text before the block, and several writers of one file."""
+    site(w)
+    for i in range(5):
+        pair(w, f"p{i}")
+    for i, script in enumerate((
+            "openssl x509 -in ../p0.pem -text > {p}/certificate && cat ../p0.key > {p}/private-key",
+            "(echo '# the shop'; echo; cat ../p1.pem) > {p}/certificate && cat ../p1.key > {p}/private-key",
+            "openssl x509 -in ../p2.pem -text | stdbuf -oL sed 's/^/ /; s/^ \\([^ ].*\\)/\\1/' > {p}/certificate && "
+            "(echo; cat ../p2.key) > {p}/private-key",
+            "openssl pkcs12 -export -in ../p3.pem -inkey ../p3.key -passout pass:x -out ../p3.p12 && "
+            "openssl pkcs12 -in ../p3.p12 -passin pass:x -nokeys > {p}/certificate && "
+            "openssl pkcs12 -in ../p3.p12 -passin pass:x -nocerts -noenc > {p}/private-key",
+            "openssl x509 -in ../p4.pem -subject -issuer | while IFS= read -r line; do printf '%s\\n' \"$line\"; done "
+            "> {p}/certificate && cat ../p4.key > {p}/private-key")):
+        w.sh(script.format(p=PLACE), quiet=True)
+        equal(shown(w), (f"CN=p{i}", None), script)
 
 
 def dated(w, name, start, end):

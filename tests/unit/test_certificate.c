@@ -292,6 +292,49 @@ Test(certificate, waits_for_the_rest_of_a_text)
 	arena_fini(&arena);
 }
 
+/* Words, as far as they are written. */
+Test(certificate, refuses_words_that_no_tool_writes_before_a_block)
+{
+	static const struct {
+		const char *text;
+		enum verdict want;
+	} rows[] = {
+	    {"hello\n", VERDICT_BAD},
+	    {"\n \t\nhello\nsubject=CN = shop\n", VERDICT_BAD},
+	    {"/etc/ssl/shop.pem\r\n", VERDICT_BAD},
+	    {"MIIBszCCAVmgAwIBAgIUQ2\n", VERDICT_BAD},
+	    {"MIIBszCCAVmgAwIBAgIUQ2==\n", VERDICT_BAD},
+	    {" -----BEGIN CERTIFICATE-----\n", VERDICT_BAD},
+	    {"hello", VERDICT_PARTIAL},
+	    {"hello\nwor", VERDICT_PARTIAL},
+	    {"\n\n", VERDICT_PARTIAL},
+	    {"Certificate:\n", VERDICT_PARTIAL},
+	    {"    Data:\n", VERDICT_PARTIAL},
+	    {"subject=CN = shop\nhello\n", VERDICT_PARTIAL},
+	    {"issuer=\n", VERDICT_PARTIAL},
+	    {" 0 s:CN = shop\n", VERDICT_PARTIAL},
+	    {"\nBag Attributes\n", VERDICT_PARTIAL},
+	    {"CONNECTED(00000003)\n---\n", VERDICT_PARTIAL},
+	    {"# shop\n", VERDICT_PARTIAL},
+	    {"hello\n-----BEGIN CERTIFICATE-----\n", VERDICT_PARTIAL},
+	};
+	struct arena arena = {0};
+	struct credential *c;
+	struct diag d;
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		cr_expect(judge(CHAIN, str_of(rows[i].text), false, &arena, &c, &d) == rows[i].want,
+		    "row %zu: %s", i, d.message);
+		cr_expect(judge(KEY, str_of(rows[i].text), false, &arena, &c, &d) ==
+			      (i + 1 == COUNT(rows) ? VERDICT_PARTIAL : rows[i].want),
+		    "row %zu: %s", i, d.message);
+		cr_expect(
+		    rows[i].want != VERDICT_BAD || strcmp(d.message, "no -----BEGIN PRIVATE KEY-----") == 0,
+		    "row %zu: %s", i, d.message);
+	}
+	arena_fini(&arena);
+}
+
 Test(certificate, gives_its_blocks_alone)
 {
 	struct arena arena = {0};

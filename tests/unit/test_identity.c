@@ -286,6 +286,7 @@ Test(identity, is_told_apart_by_the_table)
 	expect_line(want);
 	/* What waits is not shown, and what is served keeps its digits. */
 	cr_assert(change(CHAIN, chains[0]) == 0);
+	cr_assert(change(WEB "default-action", "fixed-response = 403\n") == 0);
 	expect_line(want);
 	cr_assert(change(KEY, keys[0]) == 0 && change(CHAIN, NULL) == 0 && change(KEY, NULL) == 0);
 	cr_assert(change("services/shop/client-ca", noted) == 0);

@@ -386,24 +386,6 @@ begin(struct pass *p, struct str name)
 	open_target(p);
 }
 
-/* Thousands of clients that are slow on purpose must not hold what others receive into. */
-static int
-set_aside(struct pass *p)
-{
-	struct buf *b = p->hello, *own;
-
-	if (b->class == BUF_HEAP)
-		return 0;
-	own = buf_heap(b->room);
-	if (own == NULL)
-		return -ENOMEM;
-	memcpy(buf_data(own), buf_data(b), b->len);
-	own->len = b->len;
-	buf_put(p->w->net.pools, b);
-	p->hello = own;
-	return 0;
-}
-
 static void
 more_hello(struct pass *p, struct buf *b)
 {
@@ -419,10 +401,7 @@ more_hello(struct pass *p, struct buf *b)
 		begin(p, (struct str){name, len});
 		break;
 	case HELLO_MORE:
-		if (set_aside(p) == 0)
-			conn_await(&p->client, BUF_SMALL);
-		else
-			end(p, false);
+		conn_await(&p->client, BUF_SMALL);
 		break;
 	default:
 		refuse(p, COUNTER_PASS_BAD);

@@ -2,7 +2,6 @@
 #include "pass.h"
 
 #include "../http/hello.h"
-#include "../net/sock.h"
 #include "relay.h"
 #include "upstream.h"
 #include <errno.h>
@@ -37,20 +36,12 @@ struct pass {
 
 /* ------------------------------------------------------------------ life */
 
-static void
-count_inflight(struct pass *p, int by)
-{
-	struct slot *s = worker_slot(p->w, p->counts);
-
-	__atomic_store_n(&s->inflight, s->inflight + (uint32_t)by, __ATOMIC_RELEASE);
-}
-
 /* Nothing goes to the target any more; its number may be taken away by the control thread from now on. */
 static void
 leave_target(struct pass *p)
 {
 	if (p->counts != SLOT_NONE)
-		count_inflight(p, -1);
+		upstream_count(worker_slot(p->w, p->counts), -1);
 	p->counts = SLOT_NONE;
 }
 
@@ -234,17 +225,6 @@ target_timeout(struct conn *c)
 	unreachable(p, -ETIMEDOUT);
 }
 
-static int
-open_socket(const struct pass *p)
-{
-	int fd = sock_stream(p->vpc, p->addr.sa.sa_family);
-
-	/* Idle connections are worth less. */
-	while ((fd == -EMFILE || fd == -ENFILE) && upstream_shed(p->w))
-		fd = sock_stream(p->vpc, p->addr.sa.sa_family);
-	return fd;
-}
-
 static void open_target(struct pass *p);
 
 static void
@@ -274,7 +254,7 @@ static void
 open_target(struct pass *p)
 {
 	struct worker *w = p->w;
-	int fd = open_socket(p);
+	int fd = upstream_socket(w, p->vpc, p->addr.sa.sa_family);
 
 	if (fd < 0) {
 		unreachable(p, fd);
@@ -298,7 +278,7 @@ set_target(struct pass *p, const struct group *g, const struct target *t)
 	p->addr = t->addr;
 	p->counts = t->slot;
 	slot_count(worker_slot(p->w, t->slot));
-	count_inflight(p, 1);
+	upstream_count(worker_slot(p->w, t->slot), 1);
 }
 
 /* False: no group has a target. */

@@ -271,7 +271,7 @@ close_all(struct worker *w)
 	}
 	pass_cut_all(w);
 	mux_run(w);
-	while (upstream_shed(w) || trunk_shed(w))
+	while (upstream_shed(w))
 		;
 	/* The completions of what was cancelled: a few turns are plenty, the ring's end takes the rest. */
 	for (int i = 0; i < 100 && w->net.nopen > 0; i++)

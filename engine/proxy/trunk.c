@@ -247,7 +247,7 @@ trunk_retire(struct worker *w, uint32_t slot)
 
 	while ((t = s->trunks) != NULL) {
 		target_del(t);
-		if (t->mux->nstreams == 0 && !t->mux->connecting)
+		if (t->mux->nstreams == 0)
 			trunk_close(t);
 	}
 }

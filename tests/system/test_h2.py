@@ -443,6 +443,7 @@ def test_a_stuck_stream_holds_no_other(w):
 
 def test_a_cancelled_stream_reaches_the_target(w):
     gone = threading.Event()
+    w.restart(conf="[engine]\nworkers = 1\n")  # each has a connection of its own
 
     def endless(target, wire, request):
         try:

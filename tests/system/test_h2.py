@@ -484,6 +484,26 @@ def test_a_cancelled_stream_reaches_the_target(w):
     until(lambda: w.number("connections") == 0, 5, "no connection is left")
 
 
+def test_a_refused_upload_is_sent_again_whole(w):
+    """What went with the head, and was not looked at, goes with it again."""
+    posts = []
+
+    def early(target, peer, stream):
+        if stream.one(":method") == "POST":
+            posts.append(stream.id)
+        if len(posts) % 2 == 0:
+            return False
+        peer.cancel(stream, REFUSED)
+        return True
+    w.restart(conf="[engine]\nworkers = 1\n")
+    h2_site(w, lambda target, peer, request: reply(peer, request, digest(request.body).encode()), early=early)
+    body = os.urandom(700000)
+    with Client(w.port) as client:
+        for turn in range(4):
+            equal(client.ask("POST", "/", body=body).body, digest(body).encode(), f"at {turn}")
+            equal(len(posts), 2 * turn + 2, "each was refused once")
+
+
 def test_targets_that_reset_leave_or_close(w):
     """Before the head: 502 or 503. Inside of the body: a reset for HTTP/2, a cut answer for HTTP/1."""
     def early(target, peer, stream):

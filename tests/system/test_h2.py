@@ -443,6 +443,7 @@ def test_a_stuck_stream_holds_no_other(w):
 
 def test_a_cancelled_stream_reaches_the_target(w):
     gone = threading.Event()
+    w.restart(conf="[engine]\nworkers = 1\n")  # each has a connection of its own
 
     def endless(target, wire, request):
         try:
@@ -481,6 +482,26 @@ def test_a_cancelled_stream_reaches_the_target(w):
     until(lambda: h2.resets, 5, "an HTTP/1 client that leaves resets the stream")
     check(h2.connections <= 2, "the connections to the target stay: one a worker")
     until(lambda: w.number("connections") == 0, 5, "no connection is left")
+
+
+def test_a_refused_upload_is_sent_again_whole(w):
+    """What went with the head, and was not looked at, goes with it again."""
+    posts = []
+
+    def early(target, peer, stream):
+        if stream.one(":method") == "POST":
+            posts.append(stream.id)
+        if len(posts) % 2 == 0:
+            return False
+        peer.cancel(stream, REFUSED)
+        return True
+    w.restart(conf="[engine]\nworkers = 1\n")
+    h2_site(w, lambda target, peer, request: reply(peer, request, digest(request.body).encode()), early=early)
+    body = os.urandom(700000)
+    with Client(w.port) as client:
+        for turn in range(4):
+            equal(client.ask("POST", "/", body=body).body, digest(body).encode(), f"at {turn}")
+            equal(len(posts), 2 * turn + 2, "each was refused once")
 
 
 def test_targets_that_reset_leave_or_close(w):

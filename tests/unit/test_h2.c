@@ -18,6 +18,7 @@ struct side {
 	struct str send;
 	size_t given, ready; /* of send; as far as read may go */
 	bool send_last, send_trailers;
+	unsigned heads_sent;
 };
 
 struct end {
@@ -100,6 +101,15 @@ on_closed(void *ctx, void *stream, uint32_t error, bool unseen)
 	e->nclosed++;
 }
 
+static void
+on_head_sent(void *ctx, void *stream)
+{
+	struct side *s = stream;
+
+	cr_expect(!s->closed, "head of %d behind its end", s->id);
+	s->heads_sent++;
+}
+
 static size_t
 on_read(void *ctx, void *stream, char *out, size_t max, bool *last)
 {
@@ -120,7 +130,7 @@ on_read(void *ctx, void *stream, char *out, size_t max, bool *last)
 	return n;
 }
 
-static const struct h2_events events = {on_head, on_data, on_closed, on_read};
+static const struct h2_events events = {on_head, on_data, on_closed, on_head_sent, on_read};
 
 struct pair {
 	struct end client, server;
@@ -500,15 +510,15 @@ Test(h2, a_client_keeps_to_the_number_of_streams)
 
 	settle(p);
 	for (unsigned i = 0; i < 16; i++) {
-		cr_expect(h2_has_room(p->client.h), "%u", i);
+		cr_expect(h2_has_room(p->client.h, 0), "%u", i);
 		c = ask(p, GET, STR(""));
 	}
-	cr_expect(!h2_has_room(p->client.h));
+	cr_expect(!h2_has_room(p->client.h, 0));
 	cr_expect(h2_request(p->client.h, GET, false, c) == -EAGAIN);
 	settle(p);
 	answer(p, asked(p, c), OK, STR(""), false);
 	settle(p);
-	cr_expect(h2_has_room(p->client.h) && h2_nstreams(p->client.h) == 15);
+	cr_expect(h2_has_room(p->client.h, 0) && h2_nstreams(p->client.h) == 15);
 	pair_free(p);
 }
 
@@ -524,7 +534,7 @@ Test(h2, a_connection_is_left_gracefully)
 	h2_shutdown(p->server.h, false);
 	cr_expect(h2_is_leaving(p->server.h));
 	settle(p);
-	cr_expect(h2_is_leaving(p->client.h) && !h2_has_room(p->client.h) && !h2_is_over(p->client.h));
+	cr_expect(h2_is_leaving(p->client.h) && !h2_has_room(p->client.h, 0) && !h2_is_over(p->client.h));
 	answer(p, asked(p, late), OK, STR(""), false);
 	h2_shutdown(p->server.h, true);
 	settle(p);
@@ -617,7 +627,7 @@ random_step(struct pair *p, unsigned *seed, const char *big)
 	switch (rand_r(seed) % 8) {
 	case 0:
 	case 1:
-		if (p->client.nsides < STREAMS && h2_has_room(p->client.h))
+		if (p->client.nsides < STREAMS && h2_has_room(p->client.h, 0))
 			ask(p, POST, (struct str){big, (uint32_t)(rand_r(seed) % 50000)});
 		return;
 	case 2:

@@ -459,6 +459,7 @@ def test_a_cancelled_stream_reaches_the_target(w):
             peer.send(stream, b"x" * 1000, end=False)
         target.resets.append((stream.id, stream.reset))
         return True
+    w.start("[engine]\nworkers = 1\n")  # both clients' streams meet on one connection
     w.site(endless)
     h2 = add_h2_target(w, "h2", early=early)
     w.group("h2", h2, protocol_version="HTTP2")
@@ -481,6 +482,9 @@ def test_a_cancelled_stream_reaches_the_target(w):
     until(lambda: h2.resets, 5, "an HTTP/1 client that leaves resets the stream")
     check(h2.connections <= 2, "the connections to the target stay: one a worker")
     until(lambda: w.number("connections") == 0, 5, "no connection is left")
+
+
+test_a_cancelled_stream_reaches_the_target.unmounted = True
 
 
 def test_targets_that_reset_leave_or_close(w):

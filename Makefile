@@ -78,7 +78,9 @@ CHECKS = layers unit asan stress fuzz
 ASAN_SYSTEM ?= ^(tree|hold|http|failure|status|cli|networks|names|certificates)\.
 J ?= 2
 
-$(BUILD)/publish: $(BUILD)/tests/stress/publish.o $(ENGINE_SRC:%.c=$(BUILD)/%.o)
+STRESS = publish site origin caller wire
+
+$(BUILD)/publish: $(STRESS:%=$(BUILD)/tests/stress/%.o) $(ENGINE_SRC:%.c=$(BUILD)/%.o)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
 check: ## the test command: everything (installs what it needs); the last line is `N passed, N failed`

@@ -419,18 +419,14 @@ on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 			h->resets_paid--;
 		else if (h->server && !pay_reset(h))
 			h->flooded = true;
-		return 0;
+		break;
 	case NGHTTP2_GOAWAY:
 		h->leaving = true;
 		h->dead = h->dead || frame->goaway.error_code != NGHTTP2_NO_ERROR;
-		return 0;
+		break;
 	default:
-		return 0;
+		break;
 	}
-	/* RFC 9113 8.1: what is still to come of the request is of no interest to anybody. */
-	if (h->server && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0 &&
-	    nghttp2_session_get_stream_remote_close(session, frame->hd.stream_id) == 0)
-		reset(h, frame->hd.stream_id, NGHTTP2_NO_ERROR);
 	return 0;
 }
 

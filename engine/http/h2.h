@@ -71,7 +71,7 @@ int32_t h2_request(struct h2 *h, struct str block, bool body, void *stream);
  * GOAWAY. */
 bool h2_has_room(const struct h2 *h, uint32_t waiting);
 /* A server's answer: with a 1xx status an interim one. When its end goes out before the request's came in,
- * the stream is reset with NO_ERROR (RFC 9113 8.1). */
+ * its owner may reset the stream with NO_ERROR (RFC 9113 8.1). */
 int h2_answer(struct h2 *h, int32_t id, struct str block, bool body);
 /* Behind the body that read has given, whose *last it left false; read is not asked again. Also inside of the
  * read that gives the end of the body: then both leave in one pull. */

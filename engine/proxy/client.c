@@ -66,7 +66,8 @@ refuse(struct client *c, const struct fault *fault)
 	client_reply(c, fault->status, true, false, (struct str){"", 0});
 }
 
-/* Closes our half and throws away what still comes, so that the answer is not lost in a reset. */
+/* Closes our half and throws away what still comes, so that the answer is not lost in a reset: of a stream
+ * too, since not every client reads an answer that a reset stands behind. */
 static void
 linger(struct client *c)
 {
@@ -77,7 +78,8 @@ linger(struct client *c)
 		client_close(c);
 		return;
 	}
-	conn_shutdown(&c->conn);
+	if (c->conn.carrier == NULL)
+		conn_shutdown(&c->conn);
 	conn_deadline(&c->conn, LINGER_MS);
 	conn_recv(&c->conn, BUF_BIG);
 }
@@ -87,7 +89,7 @@ client_next(struct client *c, bool keep_alive)
 {
 	c->state = CLIENT_HEAD;
 	if (c->conn.carrier != NULL) {
-		client_close(c);
+		linger(c);
 		return;
 	}
 	if (!keep_alive || c->w->stopping) {

@@ -116,10 +116,15 @@ client_next(struct client *c, bool keep_alive)
 
 static bool on_begin(struct mux *m, struct stream *s);
 
+/* Why it is over stands in a GOAWAY, which a reset would take away. */
 static void
 on_over(struct mux *m)
 {
-	client_close(container_of(m->transport, struct client, conn));
+	struct client *c = container_of(m->transport, struct client, conn);
+
+	mux_free(m);
+	c->mux = NULL;
+	linger(c);
 }
 
 static void

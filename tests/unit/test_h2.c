@@ -522,6 +522,7 @@ Test(h2, a_client_keeps_to_the_number_of_streams)
 	answer(p, asked(p, c), OK, STR(""), false);
 	settle(p);
 	cr_expect(h2_has_room(p->client.h, 0) && h2_nstreams(p->client.h) == 15);
+	cr_expect(!h2_has_room(p->client.h, 1), "one that is to be begun has the place");
 	pair_free(p);
 }
 
@@ -561,6 +562,22 @@ Test(h2, what_a_final_goaway_left_out_was_not_seen)
 	settle(p);
 	cr_expect(c->closed && c->unseen && p->server.nsides == 0);
 	cr_expect(h2_is_over(p->server.h) && h2_is_over(p->client.h));
+	pair_free(p);
+}
+
+Test(h2, a_request_that_a_goaway_overtook_was_not_seen)
+{
+	struct pair *p = pair_new(65536, 65536);
+	char out[256];
+	bool abuse;
+	struct side *c;
+
+	settle(p);
+	c = ask(p, GET, STR(""));
+	h2_shutdown(p->server.h, false);
+	cr_assert(h2_feed(p->client.h, out, h2_pull(p->server.h, out, sizeof(out)), 1, &abuse) == 0);
+	settle(p);
+	cr_expect(c->closed && c->unseen && c->heads_sent == 0 && p->server.nsides == 0);
 	pair_free(p);
 }
 

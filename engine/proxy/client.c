@@ -89,7 +89,11 @@ client_next(struct client *c, bool keep_alive)
 {
 	c->state = CLIENT_HEAD;
 	if (c->conn.carrier != NULL) {
-		linger(c);
+		/* Clients of gRPC know that an answer may end a call; to others a reset may hide it. */
+		if (c->grpc)
+			client_close(c);
+		else
+			linger(c);
 		return;
 	}
 	if (!keep_alive || c->w->stopping) {

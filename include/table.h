@@ -33,6 +33,39 @@ struct match {
 	struct header_match *headers;
 };
 
+/* What of a request tells callers apart: for a sticky split, or a consistent hash. */
+enum caller_kind {
+	CALLER_NONE,
+	CALLER_HEADER,
+	CALLER_COOKIE,
+	CALLER_SOURCE, /* the client's address */
+	CALLER_PATH,
+};
+
+struct caller_key {
+	enum caller_kind kind;
+	struct str name; /* HEADER: lower case. COOKIE: as it is spelled */
+};
+
+/* When a request is sent again, to another target where there is one. */
+enum retry_on {
+	RETRY_CONNECT = 1, /* no connection, or it broke before a byte of the answer */
+	RETRY_TIMEOUT = 2, /* `timeout` was over before the head of the answer */
+	RETRY_5XX = 4,	   /* any 5xx; 502, 503 and 504 alone with the next */
+	RETRY_GATEWAY = 8,
+};
+
+/* What an action does when a target does not do well. */
+struct resilience {
+	uint32_t
+	    timeout_ms; /* for the whole answer to begin, all tries together; 0: CONF's response-timeout-ms */
+	uint32_t
+	    retries; /* more tries at most, 0..10; in a worker at most 20 % of the requests under way, or 3 */
+	uint8_t retry_on; /* enum retry_on */
+	uint32_t
+	    max_requests; /* in flight to a target by a worker; more: another target, or 503; 0: no limit */
+};
+
 enum action_kind { ACTION_FORWARD, ACTION_FIXED };
 
 struct forward {
@@ -52,6 +85,9 @@ struct action {
 	uint32_t nturns;
 	uint8_t *turns;
 	uint32_t edition; /* differs after every change of this action: a worker then restarts the cycle */
+	struct caller_key sticky; /* a caller stays with its group: monotone in the weights */
+	bool on_empty_fail;	  /* a group without a usable target keeps its share, as 503 */
+	struct resilience resilience;
 };
 
 struct rule {
@@ -125,10 +161,49 @@ struct service {
 enum group_protocol { GROUP_HTTP, GROUP_HTTPS, GROUP_TCP };
 enum group_version { GROUP_HTTP1, GROUP_HTTP2, GROUP_GRPC }; /* GRPC is HTTP/2 on the wire */
 
+enum group_type { GROUP_IP, GROUP_INSTANCE, GROUP_LAMBDA, GROUP_ALB };
+enum algorithm { ALGORITHM_ROUND_ROBIN, ALGORITHM_LEAST_REQUESTS, ALGORITHM_CONSISTENT_HASH };
+
+enum check_protocol { CHECK_HTTP, CHECK_HTTPS, CHECK_TCP, CHECK_GRPC };
+
+struct code_range {
+	uint16_t low, high;
+};
+
+/* Active checks (Lattice 3.6; TCP and GRPC are ours). */
+struct health_check {
+	bool enabled;
+	enum check_protocol protocol;
+	bool http2;	    /* HTTP, HTTPS */
+	uint16_t port;	    /* 0: the target's */
+	struct str path;    /* and query */
+	struct str service; /* GRPC: of grpc.health.v1 */
+	uint32_t interval_ms, timeout_ms;
+	uint32_t healthy, unhealthy; /* thresholds */
+	uint32_t ncodes;
+	struct code_range *codes; /* of answers that are good */
+};
+
+/* A target that fails requests is left out for a time that grows (Envoy's outlier detection). */
+struct passive_check {
+	bool enabled;
+	uint32_t failures;    /* connections in a row that failed; 0: do not count */
+	uint32_t errors;      /* 5xx in a row; 0: do not count */
+	uint32_t ejection_ms; /* times the number of ejections in a row */
+	uint32_t ejection_max_ms;
+	uint32_t ejected_percent; /* of the group's targets at most, at least one */
+};
+
+enum admin { ADMIN_UP, ADMIN_DRAIN, ADMIN_DOWN }; /* DRAIN and DOWN: no new request */
+
 struct target {
 	struct str name;  /* as its file is called */
-	struct addr addr; /* the port filled in */
-	uint32_t slot;	  /* counter, in-flight count and idle connections */
+	struct addr addr; /* the port filled in; ALB: only the port, until its name is resolved */
+	uint16_t weight;  /* 1..999; share = weight / sum */
+	enum admin admin;
+	struct str host; /* ALB: name or address. LAMBDA: authority of url */
+	struct str path; /* LAMBDA: of url */
+	uint32_t slot;	 /* counter, in-flight count and idle connections */
 };
 
 #define GROUP_MAGIC 0x6409b10cu
@@ -146,8 +221,18 @@ struct group {
 	struct str ca; /* PEM; len 0: none */
 	bool verify_system;
 	uint32_t tls_edition; /* differs after every change of these */
+	enum group_type type;
+	enum algorithm algorithm;
+	struct caller_key hash_key;   /* CONSISTENT_HASH */
+	const struct hash_ring *ring; /* CONSISTENT_HASH: ring_build over all targets; engine/route/ring.c */
+	uint32_t drain_ms;	/* a target that is removed or drained has so long to end its requests */
+	uint32_t slow_start_ms; /* a new target's share grows to its own over this time; 0: at once */
+	bool lambda_v2;		/* events */
+	struct health_check check;
+	struct passive_check passive;
+	bool used; /* by an action that is served: only then it is checked */
 	uint32_t ntargets;
-	struct target *targets;
+	struct target *targets; /* those with admin up first */
 };
 
 /* A listening socket: one address and port in one namespace, shared by the services met there. */

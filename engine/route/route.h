@@ -5,12 +5,24 @@
 #include "../http/msg.h"
 #include "table.h"
 
+/* Why no new request goes to a target. With every target of a group down by health alone, all are taken as
+ * up. */
+enum down {
+	DOWN_UNHEALTHY = 1,  /* active checks */
+	DOWN_EJECTED = 2,    /* passive checks */
+	DOWN_UNRESOLVED = 4, /* ALB: its name has no address yet: not taken as up */
+};
+
 /* A worker's own words for a counter slot. Single writer; others read `requests` relaxed. */
 struct slot {
 	uint64_t requests;
 	uint32_t turn;	  /* position in an action's cycle or a group's round robin */
 	uint32_t edition; /* of the action that turn counts for */
 	uint32_t inflight;
+	uint8_t down;	/* of a target: enum down, as this worker knows it */
+	uint32_t epoch; /* of a group: differs after every change of `down` of one of its targets */
+	uint32_t
+	    born_ms; /* of a target: low bits of the time it came to be usable, for slow start; 0: long ago */
 	uint32_t nidle;
 	void *idle;   /* upstream.c: idle connections of a target */
 	void *trunks; /* trunk.c: its HTTP/2 connections */

@@ -75,10 +75,12 @@ unit: $(BUILD)/unit ## run the Criterion unit tests
 # The parts of `check` after the build, in order; the system tests run last and count the parts that failed.
 CHECKS = layers unit asan stress fuzz
 # What the sanitized daemon runs: everything is too long for every change, `make V=asan system` runs it all.
-ASAN_SYSTEM ?= ^(tree|hold|http|failure|status|cli|networks|names|certificates)\.
+ASAN_SYSTEM ?= ^(tree|hold|http|failure|status|cli|networks|names|certificates|tls|mtls|targets_tls|h2|h2_frames|h2_abuse|passthrough)\.
 J ?= 2
 
-$(BUILD)/publish: $(BUILD)/tests/stress/publish.o $(ENGINE_SRC:%.c=$(BUILD)/%.o)
+STRESS = publish site origin caller wire
+
+$(BUILD)/publish: $(STRESS:%=$(BUILD)/tests/stress/%.o) $(ENGINE_SRC:%.c=$(BUILD)/%.o)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
 check: ## the test command: everything (installs what it needs); the last line is `N passed, N failed`

@@ -61,6 +61,11 @@ on_closed(void *ctx, void *stream, uint32_t error, bool unseen)
 	e->nclosed++;
 }
 
+static void
+on_head_sent(void *ctx, void *stream)
+{
+}
+
 static size_t
 on_read(void *ctx, void *stream, char *out, size_t max, bool *last)
 {
@@ -78,7 +83,7 @@ on_read(void *ctx, void *stream, char *out, size_t max, bool *last)
 	return n;
 }
 
-static const struct h2_events events = {on_head, on_data, on_closed, on_read};
+static const struct h2_events events = {on_head, on_data, on_closed, on_head_sent, on_read};
 
 static uint64_t
 cpu_ns(void)

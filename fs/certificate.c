@@ -22,6 +22,12 @@
 
 enum holds { HOLDS_CHAIN, HOLDS_KEY, HOLDS_CA };
 
+/* A list of revoked certificates, and where it stands. */
+struct placed_crl {
+	X509_CRL *crl;
+	unsigned line;
+};
+
 /* A file as far as it is read. */
 struct reading {
 	struct pem pem;
@@ -29,6 +35,8 @@ struct reading {
 	struct diag *d;
 	STACK_OF(X509) * certificates;
 	EVP_PKEY *key;
+	struct placed_crl *crls;
+	uint32_t ncrls;
 };
 
 static enum holds
@@ -128,6 +136,92 @@ read_key(struct reading *r, const struct pem_block *b)
 	return VERDICT_GOOD;
 }
 
+/* ------------------------------------------------------------------ names */
+
+static struct str
+bio_text(struct arena *arena, BIO *out)
+{
+	char *p;
+	long n = BIO_get_mem_data(out, &p);
+
+	return arena_str(arena, (struct str){p, (uint32_t)n});
+}
+
+static struct str
+name_text(struct arena *arena, const X509_NAME *name)
+{
+	BIO *out = BIO_new(BIO_s_mem());
+	struct str s;
+
+	/* As in LDAP, the most special first; what does not print is escaped, but for UTF-8. */
+	X509_NAME_print_ex(out, name, 0, XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB);
+	s = bio_text(arena, out);
+	BIO_free(out);
+	return s;
+}
+
+/* ------------------------------------------------------------------ lists of revoked certificates */
+
+/* What OpenSSL would refuse every certificate for, in a handshake. NULL: nothing. */
+static const char *
+crl_fault(const X509_CRL *crl)
+{
+	for (int i = -1; (i = X509_CRL_get_ext_by_critical(crl, 1, i)) >= 0;) {
+		int nid = OBJ_obj2nid(X509_EXTENSION_get_object(X509_CRL_get_ext(crl, i)));
+
+		if (nid != NID_issuing_distribution_point && nid != NID_authority_key_identifier)
+			return OBJ_nid2ln(nid);
+	}
+	return NULL;
+}
+
+static enum verdict
+read_crl(struct reading *r, const struct pem_block *b)
+{
+	const unsigned char *at = b->der;
+	X509_CRL *crl = d2i_X509_CRL(NULL, &at, (long)b->len);
+
+	if (crl == NULL)
+		return bad(
+		    r, b->line, "the revocation list that begins here is broken: %s", openssl_reason());
+	r->crls = xrealloc(r->crls, (r->ncrls + 1) * sizeof(*r->crls));
+	r->crls[r->ncrls++] = (struct placed_crl){crl, b->line};
+	if (at != b->der + b->len)
+		return bad(r, b->line, "bytes follow the revocation list that begins here");
+	if (crl_fault(crl) != NULL)
+		return bad(r, b->line, "a revocation list with a critical extension '%s' is not supported",
+		    crl_fault(crl));
+	return VERDICT_GOOD;
+}
+
+/* Each is signed by a certificate of the file that may do so. */
+static enum verdict
+check_crl(const struct reading *r, const struct placed_crl *c)
+{
+	const X509_NAME *issuer = X509_CRL_get_issuer(c->crl);
+	const char *fault = "whose certificate is not in this file";
+	struct arena arena = {0};
+	bool good = false;
+
+	for (int i = 0; i < sk_X509_num(r->certificates) && !good; i++) {
+		X509 *x = sk_X509_value(r->certificates, i);
+
+		if (X509_NAME_cmp(issuer, X509_get_subject_name(x)) != 0)
+			continue;
+		if (X509_CRL_verify(c->crl, X509_get0_pubkey(x)) != 1)
+			fault = "but not signed by the one of this file";
+		else if ((X509_get_key_usage(x) & KU_CRL_SIGN) == 0)
+			fault = "who may not sign one: its certificate's key usage lacks cRLSign";
+		else
+			good = true;
+	}
+	ERR_clear_error();
+	if (!good)
+		bad(r, c->line, "this revocation list is of %.200s, %s", name_text(&arena, issuer).p, fault);
+	arena_fini(&arena);
+	return good ? VERDICT_GOOD : VERDICT_BAD;
+}
+
 /* ------------------------------------------------------------------ certificates */
 
 static bool
@@ -169,6 +263,8 @@ read_certificate(struct reading *r, const struct pem_block *b)
 
 	if (str_contains(b->label, STR("PRIVATE KEY")))
 		return bad(r, b->line, "a private key must not stand here: it belongs in private-key");
+	if (r->holds == HOLDS_CA && str_eq(b->label, STR("X509 CRL")))
+		return read_crl(r, b);
 	if (!str_eq(b->label, STR("CERTIFICATE")))
 		return bad(r, b->line, "only certificates stand here, not a " STR_FMT, STR_ARG(b->label));
 	x = d2i_X509(NULL, &at, (long)b->len);
@@ -193,28 +289,6 @@ read_certificate(struct reading *r, const struct pem_block *b)
 
 /* ------------------------------------------------------------------ whole files */
 
-static struct str
-bio_text(struct arena *arena, BIO *out)
-{
-	char *p;
-	long n = BIO_get_mem_data(out, &p);
-
-	return arena_str(arena, (struct str){p, (uint32_t)n});
-}
-
-static struct str
-name_text(struct arena *arena, const X509_NAME *name)
-{
-	BIO *out = BIO_new(BIO_s_mem());
-	struct str s;
-
-	/* As in LDAP, the most special first; what does not print is escaped, but for UTF-8. */
-	X509_NAME_print_ex(out, name, 0, XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB);
-	s = bio_text(arena, out);
-	BIO_free(out);
-	return s;
-}
-
 /* An ASN.1 time of the years 1 to 9999 in seconds since 1970. */
 static int64_t
 unix_time(const ASN1_TIME *t)
@@ -222,6 +296,53 @@ unix_time(const ASN1_TIME *t)
 	struct tm tm = {0};
 
 	return ASN1_TIME_to_tm(t, &tm) == 1 ? timegm(&tm) : 0;
+}
+
+static void
+lists_fill(struct credential *c, const struct reading *r, struct arena *arena)
+{
+	c->nlists = r->ncrls;
+	c->lists = arena_alloc(arena, r->ncrls * sizeof(*c->lists));
+	for (uint32_t i = 0; i < r->ncrls; i++) {
+		const X509_CRL *crl = r->crls[i].crl;
+		const ASN1_TIME *until = X509_CRL_get0_nextUpdate(crl);
+
+		c->lists[i] = (struct revocations){.issuer = name_text(arena, X509_CRL_get_issuer(crl)),
+		    .line = r->crls[i].line,
+		    .from_s = unix_time(X509_CRL_get0_lastUpdate(crl)),
+		    .until_s = until == NULL ? INT64_MAX : unix_time(until)};
+	}
+}
+
+#define MARK_DIGITS 8
+
+static void
+mark_add(struct text *mark, const unsigned char digest[static SHA256_DIGEST_LENGTH])
+{
+	if (mark->len > 0)
+		text_char(mark, '+');
+	for (int i = 0; i < MARK_DIGITS / 2; i++)
+		text_printf(mark, "%02x", digest[i]);
+}
+
+static struct str
+credential_mark(const struct credential *c, const struct reading *r, struct arena *arena)
+{
+	unsigned char digest[SHA256_DIGEST_LENGTH];
+	struct text mark = {0};
+	struct str s;
+
+	if (r->holds == HOLDS_CA) {
+		SHA256((const unsigned char *)c->pem.p, c->pem.len, digest);
+		mark_add(&mark, digest);
+	}
+	for (uint32_t i = 0; r->holds == HOLDS_CHAIN && i < c->ncertificates; i++) {
+		X509_digest(sk_X509_value(r->certificates, (int)i), EVP_sha256(), digest, NULL);
+		mark_add(&mark, digest);
+	}
+	s = arena_str(arena, str_of(mark.p));
+	text_fini(&mark);
+	return s;
 }
 
 static void
@@ -233,6 +354,8 @@ credential_fill(struct credential *c, const struct reading *r, struct arena *are
 	c->ncertificates = (uint32_t)sk_X509_num(r->certificates);
 	for (uint32_t i = 0; i < c->ncertificates; i++)
 		PEM_write_bio_X509(out, sk_X509_value(r->certificates, (int)i));
+	for (uint32_t i = 0; i < r->ncrls; i++)
+		PEM_write_bio_X509_CRL(out, r->crls[i].crl);
 	if (r->key != NULL)
 		PEM_write_bio_PKCS8PrivateKey(out, r->key, NULL, NULL, 0, NULL, NULL);
 	c->pem = bio_text(arena, out);
@@ -242,6 +365,8 @@ credential_fill(struct credential *c, const struct reading *r, struct arena *are
 	c->issuer = name_text(arena, X509_get_issuer_name(first));
 	c->not_before_s = unix_time(X509_get0_notBefore(first));
 	c->not_after_s = unix_time(X509_get0_notAfter(first));
+	c->mark = credential_mark(c, r, arena);
+	lists_fill(c, r, arena);
 }
 
 /* The blocks of the file, each judged as it comes. PARTIAL: there is no more. */
@@ -260,6 +385,12 @@ read_blocks(struct reading *r, bool final)
 }
 
 static enum verdict
+bad_without_block(const struct reading *r)
+{
+	return bad(r, 0, "no -----BEGIN %s-----", r->holds == HOLDS_KEY ? "PRIVATE KEY" : "CERTIFICATE");
+}
+
+static enum verdict
 file_end(struct reading *r, struct arena *arena, struct credential **out)
 {
 	struct str text = str_trim(r->pem.text);
@@ -271,8 +402,11 @@ file_end(struct reading *r, struct arena *arena, struct credential **out)
 	if (text.len == 0)
 		return VERDICT_GOOD;
 	if (first == NULL && r->key == NULL)
-		return bad(
-		    r, 0, "no -----BEGIN %s-----", r->holds == HOLDS_KEY ? "PRIVATE KEY" : "CERTIFICATE");
+		return bad_without_block(r);
+	/* Only now: a list may stand before who signed it. */
+	for (uint32_t i = 0; i < r->ncrls; i++)
+		if (check_crl(r, &r->crls[i]) == VERDICT_BAD)
+			return VERDICT_BAD;
 	c = arena_alloc(arena, sizeof(*c));
 	credential_fill(c, r, arena);
 	if (r->holds != HOLDS_CA)
@@ -301,7 +435,12 @@ certificate_parse(const struct attribute *a, const char *path, struct str text, 
 		verdict = read_blocks(&r, final);
 	if (verdict == VERDICT_PARTIAL && final)
 		verdict = file_end(&r, arena, out);
+	else if (verdict == VERDICT_PARTIAL && pem_is_foreign(&r.pem))
+		verdict = bad_without_block(&r);
 	sk_X509_pop_free(r.certificates, X509_free);
+	for (uint32_t i = 0; i < r.ncrls; i++)
+		X509_CRL_free(r.crls[i].crl);
+	free(r.crls);
 	EVP_PKEY_free(r.key);
 	pem_fini(&r.pem);
 	return verdict;
@@ -327,6 +466,23 @@ certificate_check_dates(const struct credential *c, int64_t now_s, const char *p
 	if (now_s < c->not_before_s) {
 		certificate_date(c->not_before_s, date);
 		return diag_set(d, EINVAL, path, 0, 0, "the certificate is not valid before %s", date);
+	}
+	return 0;
+}
+
+int
+certificate_check_lists(const struct credential *c, int64_t now_s, const char *path, struct diag *d)
+{
+	char date[CERTIFICATE_DATE];
+
+	for (uint32_t i = 0; i < c->nlists; i++) {
+		const struct revocations *l = &c->lists[i];
+
+		if (now_s >= l->from_s && now_s <= l->until_s)
+			continue;
+		certificate_date(now_s < l->from_s ? l->from_s : l->until_s, date);
+		return diag_set(d, EINVAL, path, l->line, 1, "the revocation list of %.200s %s %s",
+		    l->issuer.p, now_s < l->from_s ? "is not valid before" : "expired on", date);
 	}
 	return 0;
 }
@@ -398,4 +554,23 @@ certificate_print(struct str chain, int64_t now_s, struct text *out)
 	    (not_after_s - now_s) / DAY_S);
 	X509_free(x);
 	arena_fini(&arena);
+}
+
+void
+certificate_print_cas(const char *key, const struct credential *c, int64_t now_s, struct text *out)
+{
+	char date[CERTIFICATE_DATE];
+
+	text_printf(
+	    out, "%s %" PRIu32 " certificate%s", key, c->ncertificates, c->ncertificates == 1 ? "" : "s");
+	if (c->nlists > 0)
+		text_printf(out, ", %" PRIu32 " revocation list%s", c->nlists, c->nlists == 1 ? "" : "s");
+	text_char(out, '\n');
+	for (uint32_t i = 0; i < c->nlists; i++) {
+		if (now_s <= c->lists[i].until_s)
+			continue;
+		certificate_date(c->lists[i].until_s, date);
+		text_printf(out, "%s expired %s: the revocation list of " STR_FMT "\n", key, date,
+		    STR_ARG(c->lists[i].issuer));
+	}
 }

@@ -417,8 +417,10 @@ group_protocol(struct check *c, struct group *g, const struct node *n, const str
 	g->protocol = (enum group_protocol)node_number(n, GROUP_PROTOCOL, GROUP_HTTP);
 	g->version = (enum group_version)node_number(n, GROUP_PROTOCOL_VERSION, GROUP_HTTP1);
 	g->verify_system = node_number(n, GROUP_VERIFY, 0) == 1;
-	if (node_has(n, GROUP_CA))
+	if (node_has(n, GROUP_CA)) {
 		g->ca = arena_str(&g->arena, n->values[GROUP_CA]->credential->pem);
+		g->ca_mark = arena_str(&g->arena, n->values[GROUP_CA]->credential->mark);
+	}
 	if (old != NULL && old->verify_system == g->verify_system && str_eq(old->ca, g->ca))
 		g->tls_edition = old->tls_edition;
 	else

@@ -52,14 +52,20 @@ owner_make(struct edit *e, const char *path, const struct spot *spot)
 	return node_walk(e->m, object, e);
 }
 
-/* Of a certificate that is written now: what has expired since goes on being served. */
+/* Of a certificate or revocation list that is written now: what has expired since goes on being served. */
 static int
 check_dates(const struct value *v, const char *path, struct diag *d)
 {
-	if (v == NULL || v->credential == NULL || v->attribute->kind != KIND_SERVICE ||
-	    v->attribute->index != SERVICE_CERTIFICATE)
+	int64_t now_s = (int64_t)(clock_unix_ms() / 1000);
+	int rc;
+
+	if (v == NULL || v->credential == NULL)
 		return 0;
-	return certificate_check_dates(v->credential, (int64_t)(clock_unix_ms() / 1000), path, d);
+	if (v->attribute->kind == KIND_SERVICE && v->attribute->index == SERVICE_CERTIFICATE)
+		return certificate_check_dates(v->credential, now_s, path, d);
+	rc = certificate_check_lists(v->credential, now_s, path, d);
+	diag_quote(d, v->text);
+	return rc;
 }
 
 int

@@ -290,13 +290,16 @@ lines_of(const struct text *t)
 	return l;
 }
 
-/* The part of a line that says which route it is: all before the arrow, or the line. */
+/* The four words of a line that say which route it is. */
 static struct str
 route_of(struct str line)
 {
-	const char *arrow = memmem(line.p, line.len, " -> ", 4);
+	uint32_t n = 0;
 
-	return arrow == NULL ? line : (struct str){line.p, (uint32_t)(arrow - line.p)};
+	for (unsigned blanks = 0; n < line.len; n++)
+		if (line.p[n] == ' ' && ++blanks == 4)
+			break;
+	return (struct str){line.p, n};
 }
 
 static void

@@ -63,6 +63,7 @@ copy(struct arena *arena, struct certificate *to, const struct certificate *from
 	*to = *from;
 	to->chain = arena_str(arena, from->chain);
 	to->key = arena_str(arena, from->key);
+	to->mark = arena_str(arena, from->mark);
 	to->issuer = arena_str(arena, from->issuer);
 }
 
@@ -88,6 +89,7 @@ add_own(const struct node *n, struct service *s, const struct service *old)
 		*to = (struct certificate){.not_after_s = chain->not_after_s};
 		to->chain = arena_str(&s->arena, chain->pem);
 		to->key = arena_str(&s->arena, credential(n, SERVICE_PRIVATE_KEY)->pem);
+		to->mark = arena_str(&s->arena, chain->mark);
 		to->issuer = arena_str(&s->arena, chain->issuer);
 		s->ncertificates++;
 	} else if (is_waiting(n) && was != NULL) {
@@ -158,7 +160,10 @@ identity_build(const struct check *c, const struct job *j, struct service *s, co
 	if (wanted) {
 		add_own(n, s, old);
 		add_local(c, j, s, old);
-		s->client_ca = ca == NULL ? (struct str){0} : arena_str(&s->arena, ca->pem);
+	}
+	if (wanted && ca != NULL) {
+		s->client_ca = arena_str(&s->arena, ca->pem);
+		s->client_ca_mark = arena_str(&s->arena, ca->mark);
 	}
 	if (old != NULL && is_equal(old, s))
 		s->tls_edition = old->tls_edition;
@@ -222,10 +227,25 @@ print_waiting(const struct node *n, struct text *out)
 	text_char(out, '\n');
 }
 
+static int64_t
+now_of(const struct model *m)
+{
+	return m->authority == NULL ? (int64_t)(clock_unix_ms() / 1000) : authority_now(m->authority);
+}
+
+void
+identity_print_ca(const struct model *m, const struct node *group, struct text *out)
+{
+	const struct credential *ca = credential(group, GROUP_CA);
+
+	if (ca != NULL)
+		certificate_print_cas("ca", ca, now_of(m), out);
+}
+
 void
 identity_print(const struct model *m, const struct node *service, const struct service *s, struct text *out)
 {
-	int64_t now = m->authority == NULL ? (int64_t)(clock_unix_ms() / 1000) : authority_now(m->authority);
+	int64_t now = now_of(m);
 	const struct credential *ca = credential(service, SERVICE_CLIENT_CA);
 
 	for (uint32_t i = 0; s != NULL && i < s->ncertificates; i++) {
@@ -241,8 +261,7 @@ identity_print(const struct model *m, const struct node *service, const struct s
 	if (is_waiting(service))
 		print_waiting(service, out);
 	if (ca != NULL)
-		text_printf(out, "client-ca %" PRIu32 " certificate%s\n", ca->ncertificates,
-		    ca->ncertificates == 1 ? "" : "s");
+		certificate_print_cas("client-ca", ca, now, out);
 }
 
 /* The value of a label. */

@@ -19,6 +19,8 @@ const char *identity_why(const struct model *m, const struct node *service, cons
 /* Lines of a service's .status. */
 void identity_print(
     const struct model *m, const struct node *service, const struct service *s, struct text *out);
+/* A target group's, by which its targets are verified. */
+void identity_print_ca(const struct model *m, const struct node *group, struct text *out);
 /* Prometheus: when what is served expires. */
 void identity_print_metrics(const struct table *t, struct text *out);
 

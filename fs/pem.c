@@ -180,12 +180,43 @@ pem_next(struct pem *p, bool final, struct pem_block *b, struct diag *d)
 		if (!str_starts(line, STR(DASHES "BEGIN")))
 			continue;
 		b->line = p->line;
+		p->begun = true;
 		if (!is_mark(line, STR("BEGIN "), &b->label))
 			return pem_bad(
 			    p, d, p->line, 1, "a block begins with -----BEGIN LABEL-----, five hyphens each");
 		/* A key that was written to the wrong file is still one. */
-		p->secret = p->secret || !str_eq(b->label, STR("CERTIFICATE"));
+		p->secret =
+		    p->secret || !(str_eq(b->label, STR("CERTIFICATE")) || str_eq(b->label, STR("X509 CRL")));
 		return block_read(p, final, b, d);
 	}
 	return VERDICT_PARTIAL;
+}
+
+/* `Certificate:`, `subject=CN = a`, ` 0 s:CN = a`, `# a comment`. */
+static bool
+is_prose(struct str line)
+{
+	static const char *const starts[] = {
+	    "#", "---", "Bag Attributes", "CONNECTED(", "subject=", "issuer="};
+
+	for (size_t i = 0; i < COUNT(starts); i++)
+		if (str_starts(line, str_of(starts[i])))
+			return true;
+	/* At the end of a line it is base64's. */
+	return memchr(line.p, ':', line.len) != NULL ||
+	       (memchr(line.p, '=', line.len) != NULL && line.p[line.len - 1] != '=');
+}
+
+bool
+pem_is_foreign(const struct pem *p)
+{
+	struct pem again = {.text = p->text};
+	struct str line = {0};
+
+	if (p->begun || p->text.len == 0 || p->text.p[p->text.len - 1] != '\n')
+		return false;
+	while (line.len == 0)
+		if (!next_line(&again, false, &line))
+			return false;
+	return !is_prose(line);
 }

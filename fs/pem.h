@@ -11,6 +11,7 @@ struct pem {
 	bool secret; /* nothing of it is quoted */
 	uint32_t at; /* the next line */
 	unsigned line;
+	bool begun;   /* a block has */
 	uint8_t *der; /* room for what any block of it decodes to */
 };
 
@@ -30,6 +31,9 @@ void pem_fini(struct pem *p);
  * may come (not final). BAD: d is filled.
  */
 enum verdict pem_next(struct pem *p, bool final, struct pem_block *b, struct diag *d);
+/* Once pem_next has no more: none of its whole lines begins a block, and the first with anything in it is not
+ * one that tools write before a block. Then no block is expected to follow, though one could. */
+bool pem_is_foreign(const struct pem *p);
 /* Fills d, pointing at a line of the text, and quotes that unless the text is secret: VERDICT_BAD. */
 enum verdict pem_bad(
     const struct pem *p, struct diag *d, unsigned line, unsigned column, const char *fmt, ...) PRINTF(5, 6);

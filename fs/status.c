@@ -526,6 +526,7 @@ print_group(const struct status_context *c, const struct node *n, struct text *o
 	text_printf(out, "protocol %s\n", node_word(n, GROUP_PROTOCOL));
 	if (node_number(n, GROUP_PROTOCOL, GROUP_HTTP) != GROUP_TCP)
 		text_printf(out, "protocol-version %s\n", node_word(n, GROUP_PROTOCOL_VERSION));
+	identity_print_ca(c->model, n, out);
 	print_uses(n->entry, "used-by", false, out);
 	for (uint32_t i = 0; i < n->kids[0].n; i++)
 		print_target(c, n->kids[0].at[i], !list_empty(&n->entry->uses), out);

@@ -128,6 +128,7 @@ struct certificate {
 	struct str key;
 	/* For those who look: */
 	bool local;	   /* the local CA's */
+	struct str mark;   /* digits that differ with the chain, for printing; len 0 of a local one */
 	struct str issuer; /* of the leaf */
 	int64_t not_after_s;
 };
@@ -149,8 +150,9 @@ struct service {
 	 * when no listener is HTTPS. */
 	uint32_t ncertificates;
 	struct certificate certificates[2];
-	struct str client_ca; /* PEM: who may sign client certificates; len 0: none is asked for */
-	uint32_t tls_edition; /* differs after every change of the three above: they are loaded anew */
+	struct str client_ca;	   /* PEM: who may sign client certificates; len 0: none is asked for */
+	struct str client_ca_mark; /* digits that differ with it, for printing */
+	uint32_t tls_edition;	   /* differs after every change of the three above: they are loaded anew */
 	uint32_t nplaces;
 	uint32_t *places; /* the places it is offered at: the builder counts them */
 	uint32_t nscopes;
@@ -218,7 +220,8 @@ struct group {
 	enum group_protocol protocol;
 	enum group_version version;
 	/* HTTPS: the target's certificate is verified when there is a CA or the system's are trusted. */
-	struct str ca; /* PEM; len 0: none */
+	struct str ca;	    /* PEM; len 0: none */
+	struct str ca_mark; /* digits that differ with it, for printing */
 	bool verify_system;
 	uint32_t tls_edition; /* differs after every change of these */
 	enum group_type type;
@@ -297,15 +300,18 @@ void table_print_hosts(const struct table *t, uint32_t vpc, uint32_t scope, stru
 /*
  * One line an effective route, in match order, stable: /.table, and the diff of a hold.
  *
- *   NETWORK SERVICE/LISTENER PRIORITY RULE PROTOCOL PLACES HOSTS [idle-timeout=S] [MATCH...] -> ACTION
- *   main shop/web 10 cart HTTP 127.0.0.1:8080,[::1]:8080 shop,shop.localhost path-prefix=/cart -> forward
- *       blue:90{10.0.0.5:80} green:10{}                                       (in one line)
+ *   NETWORK SERVICE/LISTENER PRIORITY RULE PROTOCOL PLACES HOSTS [idle-timeout=S] [TLS...] [MATCH...] ->
+ * ACTION main shop/web 10 cart HTTP 127.0.0.1:8080,[::1]:8080 shop,shop.localhost path-prefix=/cart ->
+ * forward blue:90{10.0.0.5:80} green:10{}                                       (in one line)
  *
  * The first four words name the route: a line is the same route in two tables when they are equal. The
  * default action has priority and name `default`. Lines are sorted by network, service, port and priority.
  * A place in a namespace of its own is ADDRESS@NETNS. What the targets of a group speak, unless it is HTTP
- * with HTTP1, follows them: `blue:90{10.0.0.5:443}/HTTPS/HTTP2`, and `/verified` when their certificates are.
- * A value with blanks, quotes or bytes that do not print stands in double quotes, escaped as in C.
+ * with HTTP1, follows them: `blue:90{10.0.0.5:443}/HTTPS/HTTP2`, and when their certificates are verified
+ * `/verified` by the system's CAs, `/verified:MARK` by its own, `/verified:system+MARK` by both.
+ * TLS of an HTTPS listener: `certificate=own:MARK`, or `certificate=local-ca` where the local CA's is all
+ * there is, and `client-ca=MARK`. A value with blanks, quotes or bytes that do not print stands in double
+ * quotes, escaped as in C.
  */
 void table_print(const struct table *t, struct text *out);
 /* The lines of one service alone. */

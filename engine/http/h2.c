@@ -38,6 +38,7 @@ struct h2 {
 	bool broken;	    /* out of memory where frames are made */
 	bool flooded;	    /* seen, and not told yet */
 	uint32_t nstreams;
+	int32_t unsent; /* a request that could not be sent, and is about to be closed */
 	uint64_t now_ms;
 
 	/* the header block that comes in */
@@ -376,25 +377,41 @@ on_close(nghttp2_session *session, int32_t id, uint32_t error, void *user)
 {
 	struct h2 *h = user;
 	void *stream = nghttp2_session_get_stream_user_data(session, id);
+	bool unseen = !h->server && (error == NGHTTP2_REFUSED_STREAM || id == h->unsent);
 
 	h->nstreams--;
 	if (stream != NULL)
-		h->events->closed(h->ctx, stream, error, !h->server && error == NGHTTP2_REFUSED_STREAM);
+		h->events->closed(h->ctx, stream, error, unseen);
 	return 0;
 }
 
 /* ------------------------------------------------------------------ frames out */
 
+/* A GOAWAY came while the request waited to be sent; nghttp2 closes its stream with INTERNAL_ERROR. */
+static int
+on_not_sent(nghttp2_session *session, const nghttp2_frame *frame, int error, void *user)
+{
+	struct h2 *h = user;
+
+	if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+		h->unsent = frame->hd.stream_id;
+	return 0;
+}
+
 static int
 on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
 	struct h2 *h = user;
+	void *stream;
 
 	switch (frame->hd.type) {
 	case NGHTTP2_DATA:
 		earn_frames(h);
 		break;
 	case NGHTTP2_HEADERS:
+		stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+		if (stream != NULL)
+			h->events->head_sent(h->ctx, stream);
 		break;
 	case NGHTTP2_RST_STREAM:
 		/* One that nghttp2 found reason for (CVE-2025-8671): told when more is fed. */
@@ -402,18 +419,14 @@ on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 			h->resets_paid--;
 		else if (h->server && !pay_reset(h))
 			h->flooded = true;
-		return 0;
+		break;
 	case NGHTTP2_GOAWAY:
 		h->leaving = true;
 		h->dead = h->dead || frame->goaway.error_code != NGHTTP2_NO_ERROR;
-		return 0;
+		break;
 	default:
-		return 0;
+		break;
 	}
-	/* RFC 9113 8.1: what is still to come of the request is of no interest to anybody. */
-	if (h->server && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0 &&
-	    nghttp2_session_get_stream_remote_close(session, frame->hd.stream_id) == 0)
-		reset(h, frame->hd.stream_id, NGHTTP2_NO_ERROR);
 	return 0;
 }
 
@@ -501,6 +514,7 @@ callbacks_new(void)
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_close);
 	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_sent);
+	nghttp2_session_callbacks_set_on_frame_not_send_callback(cb, on_not_sent);
 	nghttp2_session_callbacks_set_send_data_callback(cb, on_send_data);
 	return cb;
 }
@@ -633,8 +647,10 @@ h2_is_over(const struct h2 *h)
 void
 h2_shutdown(struct h2 *h, bool final)
 {
+	if (h->final)
+		return;
 	h->leaving = true;
-	h->final = h->final || final;
+	h->final = final;
 	if (h->server && !final)
 		nghttp2_submit_shutdown_notice(h->session);
 	else
@@ -692,10 +708,10 @@ errno_of(int rc)
 }
 
 bool
-h2_has_room(const struct h2 *h)
+h2_has_room(const struct h2 *h, uint32_t waiting)
 {
 	return !h->leaving && nghttp2_session_check_request_allowed(h->session) &&
-	       h->nstreams <
+	       h->nstreams + waiting <
 		   nghttp2_session_get_remote_settings(h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 }
 
@@ -706,7 +722,7 @@ h2_request(struct h2 *h, struct str block, bool body, void *stream)
 	struct headers hs;
 	int32_t id;
 
-	if (!h2_has_room(h))
+	if (!h2_has_room(h, 0))
 		return -EAGAIN;
 	headers_of(&hs, block);
 	id = nghttp2_submit_request(h->session, NULL, hs.nv, hs.n, body ? &source : NULL, stream);

@@ -34,6 +34,9 @@ struct h2_events {
 	 * it did not look at it (REFUSED_STREAM, or behind its GOAWAY), so that it may be asked again
 	 * elsewhere. */
 	void (*closed)(void *ctx, void *stream, uint32_t error, bool unseen);
+	/* A header block of ours went into its frame. Not told of requests that cannot be sent any more: they
+	 * are closed, unseen. */
+	void (*head_sent)(void *ctx, void *stream);
 	/* At most max bytes of the body to be sent, copied to out: their number; 0: none now (h2_resume when
 	 * there are). *last: nothing comes behind them, trailers neither. */
 	size_t (*read)(void *ctx, void *stream, char *out, size_t max, bool *last);
@@ -64,10 +67,11 @@ bool h2_is_over(const struct h2 *h);
 /* A new stream of a client, its request a block; -errno when none can be had now. body: h2_events.read is
  * asked for it, else END_STREAM goes with the head. */
 int32_t h2_request(struct h2 *h, struct str block, bool body, void *stream);
-/* May another one be begun? Neither at the peer's limit nor behind a GOAWAY. */
-bool h2_has_room(const struct h2 *h);
+/* May another one be begun, beside `waiting` more that are to be? Neither at the peer's limit nor behind a
+ * GOAWAY. */
+bool h2_has_room(const struct h2 *h, uint32_t waiting);
 /* A server's answer: with a 1xx status an interim one. When its end goes out before the request's came in,
- * the stream is reset with NO_ERROR (RFC 9113 8.1). */
+ * its owner may reset the stream with NO_ERROR (RFC 9113 8.1). */
 int h2_answer(struct h2 *h, int32_t id, struct str block, bool body);
 /* Behind the body that read has given, whose *last it left false; read is not asked again. Also inside of the
  * read that gives the end of the body: then both leave in one pull. */
@@ -80,7 +84,8 @@ void h2_consume(struct h2 *h, int32_t id, size_t n);
 /* From now on nothing is told of the stream: its owner is gone. */
 void h2_forget(struct h2 *h, int32_t id);
 
-/* GOAWAY: new streams are refused, running ones end. Twice: graceful, then final (RFC 9113 6.8). */
+/* GOAWAY: new streams are refused, running ones end. Twice: graceful, then final (RFC 9113 6.8); what was
+ * final is not said again. */
 void h2_shutdown(struct h2 *h, bool final);
 bool h2_is_leaving(const struct h2 *h); /* a GOAWAY went or came */
 uint32_t h2_nstreams(const struct h2 *h);

@@ -80,6 +80,29 @@ buf_refill(struct buf_pool *p)
 	}
 }
 
+/* What is left belongs to those who receive now. */
+static bool
+is_scarce(const struct buf_pool *p)
+{
+	return unlikely(p->held >= p->max - p->max / 4);
+}
+
+/* b with its data in memory of its own, its place free again; b itself when there is no memory. */
+static struct buf *
+move_out(struct buf_pool *p, struct buf *b)
+{
+	struct buf *own = buf_heap(b->room);
+
+	if (own == NULL)
+		return b;
+	memcpy(buf_data(own), buf_data(b), b->len);
+	own->len = b->len;
+	p->held--;
+	b->next = p->stack;
+	p->stack = b;
+	return own;
+}
+
 struct buf *
 buf_taken(struct buf_pool *p, unsigned id, uint32_t len)
 {
@@ -92,7 +115,7 @@ buf_taken(struct buf_pool *p, unsigned id, uint32_t len)
 	b->len = len;
 	b->head = 0;
 	b->next = NULL;
-	return b;
+	return p->class == BUF_SMALL && is_scarce(p) ? move_out(p, b) : b;
 }
 
 bool
@@ -108,6 +131,8 @@ buf_get(struct buf_pool *p)
 {
 	struct buf *b = p->stack;
 
+	if (is_scarce(p))
+		return buf_heap(p->room);
 	if (b != NULL)
 		p->stack = b->next;
 	else if ((b = make(p)) == NULL)

@@ -6,6 +6,10 @@
  *
  * Kernel rings hand buffers out first in, first out, so a large one is always cold. Ours keeps few in the
  * ring and the rest on a stack; when the ring runs dry it is kept fuller from then on.
+ *
+ * Thousands of clients that are slow on purpose hold thousands of buffers. A quarter of each pool is for
+ * receives alone; a small buffer beyond the rest moves to memory of its own as it comes, so that receiving
+ * never stops, and larger receives fall back to small ones.
  */
 #ifndef BUF_H
 #define BUF_H
@@ -50,7 +54,7 @@ struct buf_sizes {
 };
 int buf_pool_init(struct buf_pool *p, struct ring *ring, enum buf_class class, const struct buf_sizes *sizes);
 void buf_pool_fini(struct buf_pool *p);
-/* The buffer of a completed receive, its data set. */
+/* A buffer with the data of a completed receive. */
 struct buf *buf_taken(struct buf_pool *p, unsigned id, uint32_t len);
 /* Called when a receive was refused: keep the ring fuller. False: the pool is at its limit and all are in
  * use. */

@@ -321,7 +321,7 @@ has_unsent(const struct conn *c)
 void
 tls_recv(struct conn *c, bool later)
 {
-	if (has_more(c->tls) || has_unsent(c)) {
+	if (!c->tls->deaf && (has_more(c->tls) || has_unsent(c))) {
 		c->receiving = true;
 		list_append(&c->net->ready, &c->starved);
 	} else {
@@ -456,6 +456,11 @@ tls_received(struct conn *c, struct buf *b)
 {
 	struct tls *t = c->tls;
 
+	if (t->deaf) {
+		c->receiving = false;
+		c->events->data(c, b);
+		return;
+	}
 	assert(t->in == NULL);
 	t->in = b;
 	if (t->up) {
@@ -474,6 +479,10 @@ tls_ended(struct conn *c, int error)
 {
 	struct tls *t = c->tls;
 
+	if (t->deaf) {
+		finish(c, error);
+		return;
+	}
 	if (!t->up) {
 		fail(c, error != 0 ? error : -ECONNRESET, TLS_FAILURE_NONE);
 		return;
@@ -638,6 +647,14 @@ tls_connect(struct conn *c, struct tls_world *w, const struct tls_target *target
 }
 
 /* ------------------------------------------------------------------ what is known */
+
+void
+tls_drop(struct conn *c)
+{
+	assert(c->tls->over);
+	c->tls->deaf = true;
+	c->ended = false;
+}
 
 enum tls_failure
 tls_failure(const struct conn *c)

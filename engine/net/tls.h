@@ -68,6 +68,9 @@ enum tls_failure {
 	TLS_FAILURE_CERTIFICATE, /* the peer's is missing, foreign, revoked, expired, or for another name */
 	TLS_FAILURE_PROTOCOL,	 /* anything else: garbage, versions, no common cipher */
 };
+/* After a handshake that failed: what the peer still sends is told as it comes, to be thrown away, so that
+ * closing does not reset the alert away. */
+void tls_drop(struct conn *c);
 enum tls_failure tls_failure(const struct conn *c);
 /* Once connected(0) was told. */
 bool tls_is_h2(const struct conn *c); /* ALPN agreed on h2 */

@@ -61,6 +61,7 @@ struct tls {
 	bool sent_owned; /* and in flight */
 	bool broken;	 /* what the owner sends cannot be encrypted any more */
 	bool shut;	 /* no more data from us once all is sent */
+	bool deaf;	 /* tls_drop */
 	bool over;	 /* the peer's last byte was read: */
 	int end;	 /* how it ended */
 	uint8_t failure;

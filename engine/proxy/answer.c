@@ -107,6 +107,8 @@ switch_protocol(struct exchange *ex, size_t head_len)
 	c->in = NULL;
 	if (b != NULL)
 		tunnel_data(ex, &ex->to_target, b, &ex->up->conn);
+	else if (c->conn.ended)
+		tunnel_end(ex, &ex->to_target, &c->conn, &ex->up->conn);
 	else
 		conn_recv(&c->conn, BUF_SMALL);
 }

@@ -66,7 +66,8 @@ refuse(struct client *c, const struct fault *fault)
 	client_reply(c, fault->status, true, false, (struct str){"", 0});
 }
 
-/* Closes our half and throws away what still comes, so that the answer is not lost in a reset. */
+/* Closes our half and throws away what still comes, so that the answer is not lost in a reset: of a stream
+ * too, since not every client reads an answer that a reset stands behind. */
 static void
 linger(struct client *c)
 {
@@ -77,7 +78,8 @@ linger(struct client *c)
 		client_close(c);
 		return;
 	}
-	conn_shutdown(&c->conn);
+	if (c->conn.carrier == NULL)
+		conn_shutdown(&c->conn);
 	conn_deadline(&c->conn, LINGER_MS);
 	conn_recv(&c->conn, BUF_BIG);
 }
@@ -87,7 +89,11 @@ client_next(struct client *c, bool keep_alive)
 {
 	c->state = CLIENT_HEAD;
 	if (c->conn.carrier != NULL) {
-		client_close(c);
+		/* Clients of gRPC know that an answer may end a call; to others a reset may hide it. */
+		if (c->grpc)
+			client_close(c);
+		else
+			linger(c);
 		return;
 	}
 	if (!keep_alive || c->w->stopping) {
@@ -114,10 +120,15 @@ client_next(struct client *c, bool keep_alive)
 
 static bool on_begin(struct mux *m, struct stream *s);
 
+/* Why it is over stands in a GOAWAY, which a reset would take away. */
 static void
 on_over(struct mux *m)
 {
-	client_close(container_of(m->transport, struct client, conn));
+	struct client *c = container_of(m->transport, struct client, conn);
+
+	mux_free(m);
+	c->mux = NULL;
+	linger(c);
 }
 
 static void
@@ -273,7 +284,12 @@ on_connected(struct conn *conn, int error)
 			worker_count(w, COUNTER_TLS_UNKNOWN);
 		else if (tls_failure(conn) == TLS_FAILURE_CERTIFICATE)
 			worker_count(w, COUNTER_TLS_REFUSED);
-		client_close(c);
+		if (error != -EPROTO) {
+			client_close(c);
+			return;
+		}
+		tls_drop(conn);
+		linger(c);
 	} else {
 		worker_count(w, COUNTER_TLS_HANDSHAKES);
 		if (tls_is_resumed(conn))

@@ -21,7 +21,7 @@ static void
 ready(struct stream *s)
 {
 	if (list_empty(&s->ready))
-		list_append(&s->mux->ready, &s->ready);
+		list_append(&s->mux->w->told, &s->ready);
 	mark(s->mux);
 }
 
@@ -38,7 +38,6 @@ stream_new(struct mux *m)
 	*s = (struct stream){.mux = m};
 	list_append(&m->streams, &s->link);
 	list_init(&s->ready);
-	list_init(&s->head);
 	m->nstreams++;
 	return s;
 }
@@ -77,7 +76,8 @@ stream_free(struct stream *s)
 	drop_input(s);
 	list_del(&s->link);
 	list_del(&s->ready);
-	list_del(&s->head);
+	if (s->waiting)
+		m->nwaiting--;
 	s->next = m->w->free_streams;
 	m->w->free_streams = s;
 	if (--m->nstreams > 0 || m->owner == NULL)
@@ -188,7 +188,9 @@ on_data(void *ctx, void *stream, const char *p, size_t n, bool last)
 	s->last = last;
 	if (n > 0 && (b == NULL || b->off + b->len + n > BUF_FRONT + b->room))
 		b = append_buf(s, n);
-	if (n > 0 && b != NULL)
+	if (b == NULL)
+		h2_consume(s->mux->h2, s->id, n);
+	else if (n > 0)
 		append(b, p, n);
 	ready(s);
 }
@@ -202,6 +204,20 @@ on_closed(void *ctx, void *stream, uint32_t error, bool unseen)
 	s->closed = true;
 	s->conn->unseen = unseen;
 	s->broken = s->broken || !whole;
+	ready(s);
+}
+
+/* A body, if there is one, is behind it. */
+static void
+on_head_sent(void *ctx, void *stream)
+{
+	struct stream *s = stream;
+	struct conn *c = s->conn;
+
+	if (!c->sending || s->sent || c->head == 0 || c->head < c->send_len)
+		return;
+	s->sent = true;
+	s->finished = c->last;
 	ready(s);
 }
 
@@ -240,11 +256,10 @@ on_read(void *ctx, void *stream, char *out, size_t max, bool *last)
 	if (c->sending && !s->sent) {
 		n = copy_parts(s, out, max);
 		s->sent = s->taken == c->send_len;
-		*last = s->sent && c->last;
+		*last = s->finished = s->sent && c->last;
 		if (s->sent)
 			ready(s);
 	}
-	s->finished = *last;
 	return n;
 }
 
@@ -252,6 +267,7 @@ static const struct h2_events h2_events = {
     .head = on_head,
     .data = on_data,
     .closed = on_closed,
+    .head_sent = on_head_sent,
     .read = on_read,
 };
 
@@ -283,6 +299,8 @@ submit(struct stream *s, struct str block, bool body)
 	struct h2 *h2 = s->mux->h2;
 
 	if (!s->mux->server && s->id == 0) {
+		s->waiting = false;
+		s->mux->nwaiting--;
 		s->id = h2_request(h2, block, body, s);
 		return MIN(s->id, 0);
 	}
@@ -292,23 +310,34 @@ submit(struct stream *s, struct str block, bool body)
 	return h2_answer(h2, s->id, block, body);
 }
 
+/* The codec did not take what was to be sent. A request that was not begun may be asked elsewhere. */
+static void
+refused(struct stream *s)
+{
+	struct h2 *h2 = s->mux->h2;
+
+	if (s->id > 0) {
+		h2_reset(h2, s->id, H2_INTERNAL_ERROR);
+		h2_forget(h2, s->id);
+	} else {
+		s->conn->unseen = true;
+	}
+	s->closed = s->broken = true;
+}
+
 static void
 carrier_send(struct conn *c)
 {
 	struct stream *s = c->stream;
 	bool headed = c->head > 0, whole = headed && c->head == c->send_len;
+	struct str block = {c->parts[0].iov_base, c->head};
 
 	s->taken = c->head;
-	if (!s->closed && headed &&
-	    submit(s, (struct str){c->parts[0].iov_base, c->head}, !whole || !c->last) != 0)
-		s->closed = true;
-	if (s->closed) {
+	if (!s->closed && headed && submit(s, block, !whole || !c->last) != 0)
+		refused(s);
+	if (s->closed)
 		ready(s);
-		return;
-	}
-	if (whole)
-		list_append(&s->mux->heads, &s->head);
-	else
+	else if (!whole)
 		h2_resume(s->mux->h2, s->id);
 	mark(s->mux);
 }
@@ -332,8 +361,8 @@ carrier_close(struct conn *c)
 		if (!s->finished || !s->last)
 			h2_reset(s->mux->h2, s->id, close_reason(s));
 		h2_forget(s->mux->h2, s->id);
-		mark(s->mux);
 	}
+	mark(s->mux); /* windows may open by it */
 	s->closed = true;
 	s->conn = NULL;
 	stream_free(s);
@@ -436,8 +465,6 @@ mux_make(struct worker *w)
 	m->w = w;
 	list_init(&m->link);
 	list_init(&m->streams);
-	list_init(&m->ready);
-	list_init(&m->heads);
 	return m;
 }
 
@@ -481,8 +508,7 @@ mux_free(struct mux *m)
 		struct stream *s = container_of(it, struct stream, link);
 
 		list_del(&s->link);
-		list_del(&s->ready);
-		list_del(&s->head);
+		s->waiting = false;
 		s->broken = s->broken || !(m->server ? s->last && s->finished : s->last);
 		s->closed = true;
 		s->mux = orphans;
@@ -559,13 +585,16 @@ mux_open(struct mux *m, struct conn *c, const struct conn_events *events)
 		return -ENOMEM;
 	mux_attach(s, c, events);
 	c->connecting = m->connecting;
+	s->waiting = true;
+	m->nwaiting++;
 	return 0;
 }
 
 bool
 mux_has_room(const struct mux *m)
 {
-	return !m->dying && h2_has_room(m->h2) && (!m->connecting || m->nstreams < H2_WAITING_MAX);
+	return !m->dying && h2_has_room(m->h2, m->nwaiting) &&
+	       (!m->connecting || m->nwaiting < H2_WAITING_MAX);
 }
 
 bool
@@ -589,21 +618,6 @@ mux_leave(struct mux *m, bool final)
 
 /* ------------------------------------------------------------------ once a turn */
 
-/* The codec's queue is empty: header blocks without a body, which `read` never hears of, have gone. A reset
- * behind one that has not would take it out of the queue. */
-static void
-heads_sent(struct mux *m)
-{
-	while (!list_empty(&m->heads)) {
-		struct stream *s = container_of(m->heads.next, struct stream, head);
-
-		list_del(&s->head);
-		s->sent = true;
-		s->finished = s->conn->last;
-		ready(s);
-	}
-}
-
 static void
 flush(struct mux *m)
 {
@@ -615,8 +629,6 @@ flush(struct mux *m)
 		return;
 	b = buf_get(&m->w->net.pools[BUF_MID]);
 	n = b != NULL ? h2_pull(m->h2, buf_data(b), b->room) : 0;
-	if (b != NULL && n < b->room)
-		heads_sent(m);
 	if (n > 0) {
 		b->len = (uint32_t)n;
 		conn_send(c, buf_data(b), n);
@@ -629,31 +641,30 @@ flush(struct mux *m)
 		m->owner->over(m);
 }
 
+/* Whoever is told may close any stream, and any connection that has none. */
 static void
 tell_all(struct worker *w)
 {
-	list_each(it, &w->muxes)
-	{
-		struct mux *m = container_of(it, struct mux, link);
+	while (!list_empty(&w->told)) {
+		struct stream *s = container_of(w->told.next, struct stream, ready);
 
-		while (!list_empty(&m->ready)) {
-			struct stream *s = container_of(m->ready.next, struct stream, ready);
-
-			list_del(&s->ready);
-			tell(s);
-		}
+		list_del(&s->ready);
+		tell(s);
 	}
 }
 
+/* Those that are marked meanwhile have their turn when their streams were told. */
 static void
 flush_all(struct worker *w)
 {
-	list_each_safe(it, &w->muxes)
-	{
-		struct mux *m = container_of(it, struct mux, link);
+	struct list now;
 
-		if (!list_empty(&m->ready))
-			continue;
+	list_init(&now);
+	list_add(&w->muxes, &now);
+	list_del(&w->muxes);
+	while (!list_empty(&now)) {
+		struct mux *m = container_of(now.next, struct mux, link);
+
 		list_del(&m->link);
 		flush(m);
 	}
@@ -663,7 +674,7 @@ flush_all(struct worker *w)
 void
 mux_run(struct worker *w)
 {
-	while (!list_empty(&w->muxes)) {
+	while (!list_empty(&w->muxes) || !list_empty(&w->told)) {
 		tell_all(w);
 		flush_all(w);
 	}

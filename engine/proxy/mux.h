@@ -29,9 +29,8 @@ struct mux {
 	struct h2 *h2;
 	struct list link;    /* the worker's, when there is something to be done */
 	struct list streams; /* all */
-	struct list ready;   /* those that have something to be told */
-	struct list heads;   /* those whose send is a header block alone, in the codec's queue */
 	uint32_t nstreams;
+	uint32_t nwaiting; /* those that the codec does not know yet: mux_open */
 	bool server;
 	bool connecting; /* the transport is not there yet: streams wait for it */
 	bool leaving;	 /* mux_leave */
@@ -41,12 +40,13 @@ struct mux {
 
 struct stream {
 	struct mux *mux;
-	struct conn *conn; /* NULL: its owner is gone */
-	struct list link, ready, head;
+	struct conn *conn;	 /* NULL: its owner is gone */
+	struct list link, ready; /* the mux's, the worker's */
 	int32_t id;		 /* 0: not begun */
 	struct buf *in, *in_end; /* what came and was not told, header blocks and bytes, in order */
 	struct buf *trailers;
 	uint32_t taken;	     /* of the bytes being sent: went into frames */
+	bool waiting;	     /* in mux.nwaiting */
 	bool heard;	     /* a client's request came */
 	bool answered;	     /* and the head of our answer went out */
 	bool closed;	     /* the codec knows it no more */

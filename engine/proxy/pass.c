@@ -2,7 +2,6 @@
 #include "pass.h"
 
 #include "../http/hello.h"
-#include "../net/sock.h"
 #include "relay.h"
 #include "upstream.h"
 #include <errno.h>
@@ -37,20 +36,12 @@ struct pass {
 
 /* ------------------------------------------------------------------ life */
 
-static void
-count_inflight(struct pass *p, int by)
-{
-	struct slot *s = worker_slot(p->w, p->counts);
-
-	__atomic_store_n(&s->inflight, s->inflight + (uint32_t)by, __ATOMIC_RELEASE);
-}
-
 /* Nothing goes to the target any more; its number may be taken away by the control thread from now on. */
 static void
 leave_target(struct pass *p)
 {
 	if (p->counts != SLOT_NONE)
-		count_inflight(p, -1);
+		upstream_count(worker_slot(p->w, p->counts), -1);
 	p->counts = SLOT_NONE;
 }
 
@@ -234,17 +225,6 @@ target_timeout(struct conn *c)
 	unreachable(p, -ETIMEDOUT);
 }
 
-static int
-open_socket(const struct pass *p)
-{
-	int fd = sock_stream(p->vpc, p->addr.sa.sa_family);
-
-	/* Idle connections are worth less. */
-	while ((fd == -EMFILE || fd == -ENFILE) && upstream_shed(p->w))
-		fd = sock_stream(p->vpc, p->addr.sa.sa_family);
-	return fd;
-}
-
 static void open_target(struct pass *p);
 
 static void
@@ -274,7 +254,7 @@ static void
 open_target(struct pass *p)
 {
 	struct worker *w = p->w;
-	int fd = open_socket(p);
+	int fd = upstream_socket(w, p->vpc, p->addr.sa.sa_family);
 
 	if (fd < 0) {
 		unreachable(p, fd);
@@ -298,7 +278,7 @@ set_target(struct pass *p, const struct group *g, const struct target *t)
 	p->addr = t->addr;
 	p->counts = t->slot;
 	slot_count(worker_slot(p->w, t->slot));
-	count_inflight(p, 1);
+	upstream_count(worker_slot(p->w, t->slot), 1);
 }
 
 /* False: no group has a target. */
@@ -386,24 +366,6 @@ begin(struct pass *p, struct str name)
 	open_target(p);
 }
 
-/* Thousands of clients that are slow on purpose must not hold what others receive into. */
-static int
-set_aside(struct pass *p)
-{
-	struct buf *b = p->hello, *own;
-
-	if (b->class == BUF_HEAP)
-		return 0;
-	own = buf_heap(b->room);
-	if (own == NULL)
-		return -ENOMEM;
-	memcpy(buf_data(own), buf_data(b), b->len);
-	own->len = b->len;
-	buf_put(p->w->net.pools, b);
-	p->hello = own;
-	return 0;
-}
-
 static void
 more_hello(struct pass *p, struct buf *b)
 {
@@ -419,10 +381,7 @@ more_hello(struct pass *p, struct buf *b)
 		begin(p, (struct str){name, len});
 		break;
 	case HELLO_MORE:
-		if (set_aside(p) == 0)
-			conn_await(&p->client, BUF_SMALL);
-		else
-			end(p, false);
+		conn_await(&p->client, BUF_SMALL);
 		break;
 	default:
 		refuse(p, COUNTER_PASS_BAD);

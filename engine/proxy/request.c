@@ -119,6 +119,14 @@ request_sent(struct exchange *ex, int error)
 	struct relay *r = &ex->to_target;
 
 	ex->in_flight = false;
+	/* What went with the head goes with it again. */
+	if (ex->up->conn.unseen && ex->request != NULL && r->sending != NULL) {
+		struct buf *b = r->sending;
+
+		r->sending = NULL;
+		if (buf_gather(ex->w->net.pools, &ex->request, b) != 0)
+			exchange_forget(ex);
+	}
 	exchange_drop(ex, &r->sending);
 	relay_sent(r, ex->w->net.now_ms);
 	if (ex->wait == WAIT_TUNNEL) {

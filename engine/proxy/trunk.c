@@ -45,13 +45,20 @@ target_del(struct trunk *t)
 	t->target = SLOT_NONE;
 }
 
+/* Its streams break; the connection is to be closed. */
 static void
-trunk_close(struct trunk *t)
+trunk_end(struct trunk *t)
 {
 	target_del(t);
 	list_del(&t->idle);
 	mux_free(t->mux);
 	t->mux = NULL;
+}
+
+static void
+trunk_close(struct trunk *t)
+{
+	trunk_end(t);
 	conn_close(&t->conn);
 }
 
@@ -75,12 +82,14 @@ on_idle(struct mux *m)
 	struct trunk *t = trunk_of(m);
 	bool wanted = t->target != SLOT_NONE && mux_has_room(m) && !t->w->stopping;
 
-	if (m->connecting)
+	/* While it fails its streams end one by one, and nobody else may close it. */
+	if (m->connecting && t->target == SLOT_NONE)
 		return;
 	if (list_empty(&t->idle))
 		list_append(&t->w->idle_trunks, &t->idle);
 	/* It must not be closed from here: the next tick does. */
-	conn_deadline(&t->conn, wanted ? t->w->config->pool_timeout_ms : 0);
+	if (!m->connecting)
+		conn_deadline(&t->conn, wanted ? t->w->config->pool_timeout_ms : 0);
 }
 
 static const struct mux_owner owner = {.over = on_over, .idle = on_idle};
@@ -183,7 +192,7 @@ static int
 trunk_open(struct exchange *ex, struct trunk **out)
 {
 	struct worker *w = ex->w;
-	int fd = upstream_socket(ex), rc;
+	int fd = upstream_socket(w, ex->vpc, ex->addr.sa.sa_family), rc;
 	struct trunk *t;
 
 	if (fd < 0)
@@ -238,7 +247,7 @@ trunk_retire(struct worker *w, uint32_t slot)
 
 	while ((t = s->trunks) != NULL) {
 		target_del(t);
-		if (t->mux->nstreams == 0 && !t->mux->connecting)
+		if (t->mux->nstreams == 0)
 			trunk_close(t);
 	}
 }
@@ -246,9 +255,13 @@ trunk_retire(struct worker *w, uint32_t slot)
 bool
 trunk_shed(struct worker *w)
 {
+	struct trunk *t;
+
 	if (list_empty(&w->idle_trunks))
 		return false;
-	trunk_close(container_of(w->idle_trunks.next, struct trunk, idle));
+	t = container_of(w->idle_trunks.next, struct trunk, idle);
+	trunk_end(t);
+	conn_close_now(&t->conn);
 	return true;
 }
 

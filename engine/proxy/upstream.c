@@ -10,8 +10,8 @@
 /* In slot.idle of a target that no table names any more. */
 static struct upstream retired;
 
-static void
-count_inflight(struct slot *s, int by)
+void
+upstream_count(struct slot *s, int by)
 {
 	__atomic_store_n(&s->inflight, s->inflight + (uint32_t)by, __ATOMIC_RELEASE);
 }
@@ -119,12 +119,16 @@ on_timeout(struct conn *c)
 }
 
 static void
-on_freed(struct conn *c)
+put_upstream(struct upstream *u)
 {
-	struct upstream *u = container_of(c, struct upstream, conn);
-
 	u->next = u->w->free_upstreams;
 	u->w->free_upstreams = u;
+}
+
+static void
+on_freed(struct conn *c)
+{
+	put_upstream(container_of(c, struct upstream, conn));
 }
 
 static const struct conn_events events = {
@@ -150,13 +154,13 @@ new_upstream(struct worker *w)
 }
 
 int
-upstream_socket(struct exchange *ex)
+upstream_socket(struct worker *w, uint32_t vpc, int family)
 {
-	int fd = sock_stream(ex->vpc, ex->addr.sa.sa_family);
+	int fd = sock_stream(vpc, family);
 
-	/* Idle connections are worth less than a request. */
-	while ((fd == -EMFILE || fd == -ENFILE) && (upstream_shed(ex->w) || trunk_shed(ex->w)))
-		fd = sock_stream(ex->vpc, ex->addr.sa.sa_family);
+	/* Idle connections are worth less than somebody who waits. */
+	while ((fd == -EMFILE || fd == -ENFILE) && upstream_shed(w))
+		fd = sock_stream(vpc, family);
 	return fd;
 }
 
@@ -175,14 +179,17 @@ upstream_secure(struct exchange *ex, struct conn *c, const struct addr *a)
 	return t.trust != NULL ? tls_connect(c, ex->w->tls, &t) : -EPROTO;
 }
 
+/* Like open_stream it gives u back when it fails. */
 static int
 open_new(struct exchange *ex, struct upstream *u)
 {
 	struct worker *w = ex->w;
-	int fd = upstream_socket(ex), rc;
+	int fd = upstream_socket(w, ex->vpc, ex->addr.sa.sa_family), rc;
 
-	if (fd < 0)
+	if (fd < 0) {
+		put_upstream(u);
 		return fd;
+	}
 	conn_init(&u->conn, &w->net, fd, &events);
 	rc = upstream_secure(ex, &u->conn, &ex->addr);
 	if (rc != 0) {
@@ -192,6 +199,16 @@ open_new(struct exchange *ex, struct upstream *u)
 	worker_count(w, COUNTER_CONNECTS);
 	conn_connect(&u->conn, &ex->addr);
 	return 0;
+}
+
+static int
+open_stream(struct exchange *ex, struct upstream *u)
+{
+	int rc = trunk_take(ex, u, &events);
+
+	if (rc != 0)
+		put_upstream(u);
+	return rc;
 }
 
 /* An idle connection that will do. */
@@ -225,11 +242,11 @@ take_new(struct exchange *ex)
 		u->prev = u->next = NULL;
 		list_init(&u->idle);
 		ex->up = u;
-		rc = ex->h2 ? trunk_take(ex, u, &events) : open_new(ex, u);
+		rc = ex->h2 ? open_stream(ex, u) : open_new(ex, u);
 	}
 	if (rc != 0) {
 		ex->up = NULL;
-		count_inflight(worker_slot(w, ex->target), -1);
+		upstream_count(worker_slot(w, ex->target), -1);
 		request_unreachable(ex, rc);
 	} else if (u->reused) {
 		worker_count(w, COUNTER_REUSED);
@@ -244,7 +261,7 @@ upstream_take(struct exchange *ex, bool fresh)
 {
 	struct upstream *u = fresh || ex->h2 ? NULL : find_idle(ex);
 
-	count_inflight(worker_slot(ex->w, ex->target), 1);
+	upstream_count(worker_slot(ex->w, ex->target), 1);
 	if (u == NULL) {
 		take_new(ex);
 		return;
@@ -273,8 +290,8 @@ upstream_give(struct exchange *ex, bool keep)
 		conn_deadline(&u->conn, ex->w->config->pool_timeout_ms);
 		conn_await(&u->conn, BUF_MID);
 	}
-	/* Last: a slot that counts nothing may be taken away by the control thread. */
-	count_inflight(s, -1);
+	/* Last: the slot may be taken away. */
+	upstream_count(s, -1);
 }
 
 void
@@ -293,7 +310,7 @@ upstream_shed(struct worker *w)
 	struct upstream *u;
 
 	if (list_empty(&w->idle))
-		return false;
+		return trunk_shed(w);
 	u = container_of(w->idle.next, struct upstream, idle);
 	pool_del(u);
 	conn_close_now(&u->conn);

@@ -18,15 +18,18 @@ struct upstream {
 /* Gives ex a connection to ex->addr: an idle one at once (request_connected runs before this returns), or a
  * new one. Failure ends in request_unreachable. */
 void upstream_take(struct exchange *ex, bool fresh);
-/* For trunk.c: a socket towards ex's target, which idle connections make room for, and TLS on it where the
- * group has it, a being its address. -errno. */
-int upstream_socket(struct exchange *ex);
+/* For trunk.c and pass.c: a socket towards a target, which idle connections make room for. -errno. */
+int upstream_socket(struct worker *w, uint32_t vpc, int family);
+/* What is in flight to a target, by so many more. Once a slot counts nothing the control thread may take it
+ * away. */
+void upstream_count(struct slot *s, int by);
+/* For trunk.c: TLS on a connection to ex's target where the group has it, a being its address. -errno. */
 int upstream_secure(struct exchange *ex, struct conn *c, const struct addr *a);
 /* The exchange is over: keep the connection for the next one, or close it. ex->up is NULL after. */
 void upstream_give(struct exchange *ex, bool keep);
 /* No exchange will use this target again: close its idle connections, keep none from now on. */
 void upstream_retire(struct worker *w, uint32_t slot);
-/* Frees the descriptor of one idle connection of any target; false when there is none. */
+/* Frees the descriptor of one idle connection of any target, HTTP/2 or not; false when there is none. */
 bool upstream_shed(struct worker *w);
 
 #endif

@@ -247,7 +247,9 @@ loop(struct worker *w)
 	struct net *net = &w->net;
 
 	while (!is_over(w)) {
-		ring_turn(net->ring, list_empty(&net->ready) ? wheel_wait(&net->wheel, net->now_ms) : 0);
+		bool idle = list_empty(&net->ready) && list_empty(&w->muxes);
+
+		ring_turn(net->ring, idle ? wheel_wait(&net->wheel, net->now_ms) : 0);
 		net->now_ms = clock_ms();
 		wheel_run(&net->wheel, net->now_ms);
 		conn_wake_ready(net);
@@ -271,7 +273,7 @@ close_all(struct worker *w)
 	}
 	pass_cut_all(w);
 	mux_run(w);
-	while (upstream_shed(w) || trunk_shed(w))
+	while (upstream_shed(w))
 		;
 	/* The completions of what was cancelled: a few turns are plenty, the ring's end takes the rest. */
 	for (int i = 0; i < 100 && w->net.nopen > 0; i++)
@@ -386,6 +388,7 @@ worker_start(struct worker *w)
 	list_init(&w->idle);
 	list_init(&w->idle_trunks);
 	list_init(&w->muxes);
+	list_init(&w->told);
 	w->wake_fd = eventfd(0, EFD_CLOEXEC);
 	if (w->wake_fd < 0)
 		return -errno;

@@ -61,6 +61,7 @@ struct worker {
 	struct list idle;	 /* connections to targets, longest idle first */
 	struct list idle_trunks; /* those of HTTP/2 */
 	struct list muxes;	 /* those with something to be done in this turn */
+	struct list told;	 /* streams of them that have something to be told */
 	struct mux *orphans;	 /* mux_new_orphans */
 	struct tls_world *tls;
 	bool paused; /* no accepting: at the limit, or out of descriptors */

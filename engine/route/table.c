@@ -580,6 +580,8 @@ print_group_protocol(struct text *out, const struct group *g)
 	text_printf(out, "/%s%s", protocols[g->protocol], versions[g->version]);
 	if (g->protocol == GROUP_HTTPS && (g->ca.len > 0 || g->verify_system))
 		text_printf(out, "/verified");
+	if (g->protocol == GROUP_HTTPS && g->ca.len > 0)
+		text_printf(out, ":%s" STR_FMT, g->verify_system ? "system+" : "", STR_ARG(g->ca_mark));
 }
 
 static void
@@ -617,6 +619,18 @@ place_has_scope(const struct place *p, uint32_t scope)
 	return false;
 }
 
+/* What is shown in a handshake, and asked for. */
+static void
+print_tls(struct text *out, const struct service *s)
+{
+	if (s->ncertificates > 0 && s->certificates[0].local)
+		text_printf(out, " certificate=local-ca");
+	else if (s->ncertificates > 0)
+		text_printf(out, " certificate=own:" STR_FMT, STR_ARG(s->certificates[0].mark));
+	if (s->client_ca.len > 0)
+		text_printf(out, " client-ca=" STR_FMT, STR_ARG(s->client_ca_mark));
+}
+
 /* What all routes of a listener in a network share: ` HTTP places hosts`. False: it is offered nowhere. */
 static bool
 print_where(struct text *out, const struct table *t, const struct service *s, const struct listener *l,
@@ -651,6 +665,8 @@ print_where(struct text *out, const struct table *t, const struct service *s, co
 	}
 	if (s->idle_timeout_s != IDLE_TIMEOUT_DEFAULT)
 		text_printf(out, " idle-timeout=%" PRIu32, s->idle_timeout_s);
+	if (l->protocol == PROTOCOL_HTTPS)
+		print_tls(out, s);
 	return true;
 }
 

@@ -148,6 +148,29 @@ def test_wrong_texts_are_refused_with_the_reason(w):
     refused(errno.EINVAL, w.write, "target-groups/blue/ca", leaf)
     done = w.sh(f"cat ../short.pem > {PLACE}/certificate", rc=1)
     check("Invalid argument" in done.err, "a shell sees it, too")
+    for name in ("certificate", "private-key", "client-ca"):
+        done = w.sh(f"echo hello > {PLACE}/{name}", rc=1)
+        check("echo: write error: Invalid argument" in done.err, f"{name}: {done.err}")
+        match(rf"{PLACE}/{name}: no -----BEGIN (CERTIFICATE|PRIVATE KEY)-----$", w.errors())
+
+
+def test_words_around_blocks_come_in_pieces(w):
+    """What tools write: text before the block, and several writers of one file."""
+    site(w)
+    for i in range(5):
+        pair(w, f"p{i}")
+    for i, script in enumerate((
+            "openssl x509 -in ../p0.pem -text > {p}/certificate && cat ../p0.key > {p}/private-key",
+            "(echo '# the shop'; echo; cat ../p1.pem) > {p}/certificate && cat ../p1.key > {p}/private-key",
+            "openssl x509 -in ../p2.pem -text | stdbuf -oL sed 's/^/ /; s/^ \\([^ ].*\\)/\\1/' > {p}/certificate && "
+            "(echo; cat ../p2.key) > {p}/private-key",
+            "openssl pkcs12 -export -in ../p3.pem -inkey ../p3.key -passout pass:x -out ../p3.p12 && "
+            "openssl pkcs12 -in ../p3.p12 -passin pass:x -nokeys > {p}/certificate && "
+            "openssl pkcs12 -in ../p3.p12 -passin pass:x -nocerts -noenc > {p}/private-key",
+            "openssl x509 -in ../p4.pem -subject -issuer | while IFS= read -r line; do printf '%s\\n' \"$line\"; done "
+            "> {p}/certificate && cat ../p4.key > {p}/private-key")):
+        w.sh(script.format(p=PLACE), quiet=True)
+        equal(shown(w), (f"CN=p{i}", None), script)
 
 
 def dated(w, name, start, end):
@@ -296,6 +319,37 @@ def test_restarts(w):
     equal(shown(w), ("CN=first", None), "a pair of its own needs no CA")
     match(r"^listener web ACTIVE$", w.read(f"{PLACE}/.status"))
     check(place in w.sh("find services -name web").out and "HTTPS" in w.read(".table"), "and is served")
+
+
+def test_a_hold_shows_what_would_be_shown(w):
+    """One line a route, also when nothing but a certificate or a CA is another one."""
+    place = site(w)
+    w.group("blue", "10.0.0.5", protocol="HTTPS")
+    w.write(f"{place}/default-action", "forward = blue\n")
+    first, second = ((pair(w, f"p{i}"), openssl(w, f"x509 -in p{i}.pem -noout -fingerprint -sha256")
+                      .split("=")[1].replace(":", "").lower()[:8]) for i in range(2))
+
+    def held(**files):
+        w.sh("touch .hold")
+        for name, text in files.items():
+            w.write("target-groups/blue/ca" if name == "ca" else f"{PLACE}/{name.replace('_', '-')}", text)
+        said = w.read(".hold")
+        w.sh("rm .hold")
+        return said
+    line = r"^ok\n~ net shop/web default default HTTPS \S+ \S+ {} -> forward blue:100\{{10\.0\.0\.5:443\}}/HTTPS{}\n$"
+    match(line.format(f"certificate=own:{first[1]}", ""), held(certificate=first[0][0], private_key=first[0][1]))
+    match(line.format(f"certificate=own:{second[1]}", ""), held(certificate=second[0][0], private_key=second[0][1]))
+    digits = [w.sh(f"sha256sum < ../p{i}.pem").out[:8] for i in range(2)]
+    for i in range(2):
+        text = (first, second)[i][0][0]
+        match(line.format(f"certificate=own:{second[1]} client-ca={digits[i]}", f"/verified:{digits[i]}"),
+              held(client_ca=text, ca=text))
+    equal(held(client_ca="# another comment\n" + second[0][0]), "ok\n", "the same blocks")
+    w.sh(f"rm {PLACE}/certificate {PLACE}/private-key && sleep 0.1")
+    table = w.read(".table")
+    match(r"certificate=local-ca client-ca", table)
+    w.restart()
+    equal(w.read(".table"), table, "the local CA's leaf is another one, and no change")
 
 
 def test_a_tree_with_keys_is_copied(w):

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-from harness import Client, Closed, check, equal, limit, match, refused, until
+from harness import Client, Closed, Wire, check, equal, limit, match, refused, until
 
 
 class Storm:
@@ -207,6 +207,30 @@ def test_a_thousand_connections(w):
     for client in clients:
         client.sock.close()
     until(lambda: w.number("connections") == 0, 10, "all gone")
+
+
+@limit(90)
+def test_half_heads_starve_nobody(w):
+    """More of them than a worker has buffers for receives: each keeps memory, and none what others receive into."""
+    number = 16384 + 500
+    check(resource.getrlimit(resource.RLIMIT_NOFILE)[1] > number + 1000, "room for so many descriptors")
+    w.stop()
+    w.start("[engine]\nworkers = 1\nhead-timeout-ms = 60000\n")
+    w.site()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    socks = []
+    for _ in range(number):
+        socks.append(socket.create_connection(("127.0.0.1", w.port), 30))
+        socks[-1].sendall(b"GET /late HTTP/1.1\r\nHost: sh")
+    until(lambda: w.number("connections") == number, 20, "all are there")
+    equal(w.get(seconds=5).status, 200, "another client, while they wait")
+    for sock in (socks[0], socks[-1]):
+        late = Client.__new__(Client)
+        Wire.__init__(late, sock)
+        late.send("op\r\n\r\n")
+        equal(late.answer().body, b"blue GET /late 0", "and they, once they go on")
+    for sock in socks:
+        sock.close()
 
 
 def slow_site(w):

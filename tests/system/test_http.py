@@ -333,6 +333,11 @@ def test_upgrade_tunnels_with_half_close(w):
         client.send("still here")
         client.sock.shutdown(socket.SHUT_WR)
     until(lambda: getattr(w.target, "after", None) == b"still here", 5, "the client's half stays open")
+    with Client(w.port) as client:
+        client.send(UPGRADE)
+        client.sock.shutdown(socket.SHUT_WR)
+        equal(client.answer().status, 101)
+        equal(client.rest(), b"firstbye", "its end came before there was a tunnel")
 
 
 def test_an_upgrade_may_be_declined(w):

@@ -1,10 +1,12 @@
 """test_mtls.py - client certificates: who must show one, what the target is told, and who does not get in."""
+import errno
+import os
 import re
 import ssl
 
 import h2kit
 from h2kit import connect
-from harness import Client, check, equal, limit, until
+from harness import Client, check, equal, limit, match, refused, until
 from tlskit import CA, alert, fingerprint, https_service, https_site, metric, presents, secure, trust
 
 VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
@@ -88,6 +90,22 @@ def test_who_does_not_get_in(w):
         equal(client.ask().status, 200, "the good one still does")
 
 
+def test_the_alert_is_not_lost_in_a_reset(w):
+    """A client that has sent its request already must still read why it was refused."""
+    mutual_site(w)
+    context = trust(w.ca)
+    for i in range(10):
+        with secure(w.port, context=context) as client:
+            try:
+                client.send("POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 300000\r\n\r\n")
+                for _ in range(20):
+                    client.send(b"x" * 15000)
+                reason = client.sock.recv(1)
+            except ssl.SSLError as error:
+                reason = error.reason
+            check("CERTIFICATE_REQUIRED" in str(reason), f"{i}: {reason!r}")
+
+
 @limit(60)
 def test_revoked_certificates(w):
     mutual_site(w)
@@ -103,6 +121,47 @@ def test_revoked_certificates(w):
                 equal(client.ask().status, 200, "one that is not revoked")
         equal(metric(w, "latticefs_tls_client_refused_total") - before, 2, "counted")
         equal(running.ask().status, 200, "a running connection is untouched")
+    match(r"^client-ca 1 certificate, 1 revocation list$", w.read("services/shop/.status"))
+
+
+def test_lists_that_cannot_be_used_are_refused(w):
+    """Each would let in nobody, or be of no use."""
+    mutual_site(w)
+    clients, text = w.clients.pem, w.read("services/shop/client-ca")
+    line = clients.count("\n") + 1
+    foreign = CA(w.base, "Foreign").crl()
+    for wrong, sentence in (
+            (clients + w.clients.crl((-9, -2)), r"the revocation list of CN=Clients,OU=Tests expired on \d{4}-\S+Z"),
+            (clients + w.clients.crl((2, 9)), r"the revocation list of CN=Clients,OU=Tests is not valid before \d{4}-\S+Z"),
+            (clients + foreign, "this revocation list is of CN=Foreign,OU=Tests, whose certificate is not in this file")):
+        for place in ("services/shop/client-ca", "target-groups/blue/ca"):
+            refused(errno.EINVAL, w.write, place, wrong)
+            match(rf"{place}:{line}:[01]: {sentence}\n  -----BEGIN X509 CRL-----$", w.errors())
+        with open(os.path.join(w.base, "wrong.pem"), "w") as out:
+            out.write(wrong)
+        w.sh("cat ../wrong.pem > services/shop/client-ca", rc=1)
+    equal(w.read("services/shop/client-ca"), text)
+    with secure(w.port, context=trust(w.ca, pair=w.pair)) as client:
+        equal(client.ask().status, 200, "nothing has changed")
+    w.write("target-groups/blue/ca", w.clients.crl() + clients)
+    match(r"^ca 1 certificate, 1 revocation list$", w.read("target-groups/blue/.status"))
+
+
+@limit(60)
+def test_a_list_that_runs_out_lets_nobody_in(w):
+    mutual_site(w)
+    w.stop()
+    with open(f"{w.store}/services/shop/client-ca", "a") as out:
+        out.write(w.clients.crl((-9, -2)))
+    w.start()
+    match(r"^status ACTIVE$", w.read("services/shop/.status"))
+    match(r"^client-ca 1 certificate, 1 revocation list\n"
+          r"client-ca expired \d{4}-\S+Z: the revocation list of CN=Clients,OU=Tests$", w.read("services/shop/.status"))
+    check("ALERT" in alert(w.port, context=trust(w.ca, pair=w.pair)), "nobody knows who is on the next list")
+    w.write("services/shop/client-ca", w.clients.pem + w.clients.crl())
+    check("expired" not in w.read("services/shop/.status"), "the new list")
+    with secure(w.port, context=trust(w.ca, pair=w.pair)) as client:
+        equal(client.ask().status, 200)
 
 
 def test_intermediates_of_clients(w):

@@ -34,7 +34,7 @@ def test_table_and_status_tell_protocols(w):
     listener(w, "shop", "raw", raw, "tls_passthrough", "forward = bytes")
     join(w, "shop")
     table = w.read(".table")
-    match(rf"^net shop/web default default HTTPS 127\.0\.0\.1:{web},\S+ \S+ -> "
+    match(rf"^net shop/web default default HTTPS 127\.0\.0\.1:{web},\S+ \S+ certificate=local-ca -> "
           r"forward secure:100\{10\.0\.0\.5:443\}/HTTPS/HTTP2/verified$", table)
     match(rf"^net shop/raw default default TLS_PASSTHROUGH 127\.0\.0\.1:{raw},\S+ \S+ -> "
           r"forward bytes:100\{10\.0\.0\.6:80\}/TCP$", table)

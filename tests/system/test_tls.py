@@ -333,7 +333,8 @@ def test_slow_readers_over_tls_cost_no_memory(w):
             last, since = w.target.sent, time.monotonic()
         time.sleep(0.02)
     check(last < 6 * size, f"the targets wait: {last} bytes sent")
-    check(w.rss() - before < 24 << 20, f"{(w.rss() - before) >> 10} KiB more for 6 stuck downloads")
+    # A sanitizer keeps what was freed for a while.
+    check(w.rss() - before < (24 if SLOW == 1 else 64) << 20, f"{(w.rss() - before) >> 10} KiB more for 6 stuck downloads")
     for client in clients[1:]:
         client.sock.close()
     equal(len(clients[0].answer().body), size, "the patient one gets all of it")

@@ -21,7 +21,6 @@ certificate = {base}/ca.pem
 private_key = {base}/ca.key
 default_md = sha256
 default_days = 30
-default_crl_days = 30
 policy = any
 unique_subject = no
 [any]
@@ -46,6 +45,12 @@ def openssl(*words, rc=0, data=b"", seconds=20, env=None):
     if rc is not None:
         equal(done.returncode, rc, f"openssl {' '.join(words)}:\n{text[-1500:]}")
     return text
+
+
+def dates(days):
+    """Days seen from now, as openssl takes them."""
+    return [subprocess.run(["date", "-u", "-d", f"{day} days", "+%y%m%d%H%M%SZ"], capture_output=True,
+                           text=True).stdout.strip() for day in days]
 
 
 def fingerprint(der):
@@ -125,8 +130,7 @@ class CA:
         openssl("req", "-new", "-config", "/dev/null", "-key", self.at(stem + ".key"), "-subj", f"/CN={common}{subject}",
                 "-out", self.at(stem + ".csr"))
         names = ",".join(name if re.match("(DNS|URI|IP):", name) else "DNS:" + name for name in names)
-        start, end = (subprocess.run(["date", "-u", "-d", f"{day} days", "+%y%m%d%H%M%SZ"], capture_output=True,
-                                     text=True).stdout.strip() for day in days)
+        start, end = dates(days)
         openssl("ca", "-batch", "-notext", "-config", self.conf, "-in", self.at(stem + ".csr"), "-startdate", start,
                 "-enddate", end, "-extensions", kind if names or kind != "leaf" else "bare", "-out", self.at(stem + ".pem"),
                 env={"SAN": names or "DNS:unused"})
@@ -135,8 +139,11 @@ class CA:
     def revoke(self, pair):
         openssl("ca", "-config", self.conf, "-revoke", pair.cert_file, env={"SAN": "DNS:unused"})
 
-    def crl(self):
-        openssl("ca", "-config", self.conf, "-gencrl", "-out", self.at("crl.pem"), env={"SAN": "DNS:unused"})
+    def crl(self, days=(0, 30)):
+        """The list of what was revoked; days: from and to, seen from now."""
+        start, end = dates(days)
+        openssl("ca", "-config", self.conf, "-gencrl", "-crl_lastupdate", start, "-crl_nextupdate", end,
+                "-out", self.at("crl.pem"), env={"SAN": "DNS:unused"})
         return self.text("crl.pem")
 
 

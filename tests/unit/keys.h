@@ -47,6 +47,7 @@ struct wanted {
 	bool ca;
 	int from_days, to_days; /* from now; 0: now and 30 */
 	const EVP_MD *digest;
+	const char *usage; /* keyUsage */
 };
 
 static inline void
@@ -74,6 +75,8 @@ keys_certificate(const struct wanted *w)
 	X509_set_pubkey(x, w->key);
 	if (w->ca)
 		keys_extend(x, NID_basic_constraints, "critical,CA:TRUE");
+	if (w->usage != NULL)
+		keys_extend(x, NID_key_usage, w->usage);
 	if (w->alt != NULL)
 		keys_extend(x, NID_subject_alt_name, w->alt);
 	if (EVP_PKEY_get_base_id(w->by_key != NULL ? w->by_key : w->key) == EVP_PKEY_ED25519)
@@ -88,6 +91,31 @@ keys_pem(X509 *x)
 	BIO *out = BIO_new(BIO_s_mem());
 
 	PEM_write_bio_X509(out, x);
+	return keys_take(out);
+}
+
+/* The text of a CA's list that revokes nothing; of these days, seen from now. critical: an extension that
+ * makes it useless alone, or 0. */
+static inline char *
+keys_crl(X509 *ca, EVP_PKEY *key, int from_days, int to_days, int critical)
+{
+	X509_CRL *crl = X509_CRL_new();
+	ASN1_TIME *t = ASN1_TIME_new();
+	ASN1_INTEGER *one = ASN1_INTEGER_new();
+	BIO *out = BIO_new(BIO_s_mem());
+
+	X509_CRL_set_version(crl, X509_CRL_VERSION_2);
+	X509_CRL_set_issuer_name(crl, X509_get_subject_name(ca));
+	X509_CRL_set1_lastUpdate(crl, X509_gmtime_adj(t, 86400L * from_days));
+	X509_CRL_set1_nextUpdate(crl, X509_gmtime_adj(t, 86400L * to_days));
+	ASN1_INTEGER_set(one, 1);
+	if (critical != 0)
+		X509_CRL_add1_ext_i2d(crl, critical, one, 1, 0);
+	X509_CRL_sign(crl, key, EVP_sha256());
+	PEM_write_bio_X509_CRL(out, crl);
+	X509_CRL_free(crl);
+	ASN1_TIME_free(t);
+	ASN1_INTEGER_free(one);
 	return keys_take(out);
 }
 

@@ -161,6 +161,75 @@ Test(certificate, takes_a_bundle_of_cas_only)
 	arena_fini(&arena);
 }
 
+Test(certificate, takes_lists_of_the_files_own_cas)
+{
+	X509 *mute = keys_certificate(
+	    &(struct wanted){.name = "mute", .key = other, .ca = true, .usage = "critical,keyCertSign"});
+	char *good = keys_crl(root, other, -1, 30, 0), *delta = keys_crl(root, other, -1, 30, NID_delta_crl);
+	char *both = xasprintf("%s%s%s", good, root_text, good);
+	char *broken = xasprintf("%s-----BEGIN X509 CRL-----\nMAMCAQA=\n-----END X509 CRL-----\n", root_text);
+	struct arena arena = {0};
+	struct credential *c;
+	struct diag d;
+
+	cr_assert(judge(CA, str_of(both), true, &arena, &c, &d) == VERDICT_GOOD, "%s", d.message);
+	cr_assert(c->ncertificates == 1 && c->nlists == 2 && c->lists[1].line == 17, "%u", c->lists[1].line);
+	cr_expect(str_eq(c->lists[0].issuer, STR("CN=root")));
+	cr_expect(c->lists[0].until_s - c->lists[0].from_s == 31 * 86400);
+	cr_expect(
+	    c->pem.len == strlen(both) && str_contains(c->pem, str_of(good)), "the engine has them, too");
+	expect_taken("target-groups/g/ca", xstrdup(root_text), xstrdup(good), 0, NULL);
+	expect_taken(
+	    CHAIN, xstrdup(root_text), xstrdup(good), 11, "only certificates stand here, not a X509 CRL");
+	expect_taken(CA, xstrdup(good), xstrdup(""), 0, "no -----BEGIN CERTIFICATE-----");
+	expect(CA, broken, 11, "the revocation list that begins here is broken: ");
+	expect_taken(CA, xstrdup(root_text), delta, 11,
+	    "a revocation list with a critical extension 'X509v3 Delta CRL Indicator' is not supported");
+	expect_taken(CA, xstrdup(root_text), keys_crl(root, ec, -1, 30, 0), 11,
+	    "this revocation list is of CN=root, but not signed by the one of this file");
+	expect_taken(CA, xstrdup(root_text), keys_crl(leaf, other, -1, 30, 0), 11,
+	    "this revocation list is of CN=shop, whose certificate is not in this file");
+	expect_taken(CA, keys_pem(mute), keys_crl(mute, other, -1, 30, 0), 11,
+	    "this revocation list is of CN=mute, who may not sign one: its certificate's key usage lacks "
+	    "cRLSign");
+	X509_free(mute);
+	free(good);
+	free(both);
+	free(broken);
+	arena_fini(&arena);
+}
+
+Test(certificate, judges_and_tells_the_dates_of_lists)
+{
+	static const struct {
+		int64_t now;
+		const char *want, *status;
+	} rows[] = {
+	    {999, "the revocation list of CN=a is not valid before 1970-01-01T00:16:40Z",
+		"ca 1 certificate, 2 revocation lists\n"},
+	    {1000, NULL, "ca 1 certificate, 2 revocation lists\n"},
+	    {2000, NULL, "ca 1 certificate, 2 revocation lists\n"},
+	    {2001, "the revocation list of CN=a expired on 1970-01-01T00:33:20Z",
+		"ca 1 certificate, 2 revocation lists\n"
+		"ca expired 1970-01-01T00:33:20Z: the revocation list of CN=a\n"},
+	};
+	struct revocations lists[] = {{STR("CN=b"), 11, 0, INT64_MAX}, {STR("CN=a"), 21, 1000, 2000}};
+	const struct credential c = {.ncertificates = 1, .nlists = 2, .lists = lists};
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct diag d = {0};
+		struct text out = {0};
+		int rc = certificate_check_lists(&c, rows[i].now, CA, &d);
+
+		cr_expect(rc == (rows[i].want == NULL ? 0 : -EINVAL), "row %zu", i);
+		cr_expect(rows[i].want == NULL || (strcmp(d.message, rows[i].want) == 0 && d.line == 21),
+		    "row %zu: %s", i, d.message);
+		certificate_print_cas("ca", &c, rows[i].now, &out);
+		cr_expect(strcmp(out.p, rows[i].status) == 0, "row %zu: %s", i, out.p);
+		text_fini(&out);
+	}
+}
+
 Test(certificate, says_where_a_text_is_broken)
 {
 	static const struct {
@@ -220,6 +289,49 @@ Test(certificate, waits_for_the_rest_of_a_text)
 	cr_expect(judge(CHAIN, s, true, &arena, &c, &d) == VERDICT_GOOD && c->ncertificates == 2);
 	free(text);
 	cr_expect(judge(CHAIN, STR("\n \n"), true, &arena, &c, &d) == VERDICT_GOOD && c == NULL, "unset");
+	arena_fini(&arena);
+}
+
+/* Words, as far as they are written. */
+Test(certificate, refuses_words_that_no_tool_writes_before_a_block)
+{
+	static const struct {
+		const char *text;
+		enum verdict want;
+	} rows[] = {
+	    {"hello\n", VERDICT_BAD},
+	    {"\n \t\nhello\nsubject=CN = shop\n", VERDICT_BAD},
+	    {"/etc/ssl/shop.pem\r\n", VERDICT_BAD},
+	    {"MIIBszCCAVmgAwIBAgIUQ2\n", VERDICT_BAD},
+	    {"MIIBszCCAVmgAwIBAgIUQ2==\n", VERDICT_BAD},
+	    {" -----BEGIN CERTIFICATE-----\n", VERDICT_BAD},
+	    {"hello", VERDICT_PARTIAL},
+	    {"hello\nwor", VERDICT_PARTIAL},
+	    {"\n\n", VERDICT_PARTIAL},
+	    {"Certificate:\n", VERDICT_PARTIAL},
+	    {"    Data:\n", VERDICT_PARTIAL},
+	    {"subject=CN = shop\nhello\n", VERDICT_PARTIAL},
+	    {"issuer=\n", VERDICT_PARTIAL},
+	    {" 0 s:CN = shop\n", VERDICT_PARTIAL},
+	    {"\nBag Attributes\n", VERDICT_PARTIAL},
+	    {"CONNECTED(00000003)\n---\n", VERDICT_PARTIAL},
+	    {"# shop\n", VERDICT_PARTIAL},
+	    {"hello\n-----BEGIN CERTIFICATE-----\n", VERDICT_PARTIAL},
+	};
+	struct arena arena = {0};
+	struct credential *c;
+	struct diag d;
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		cr_expect(judge(CHAIN, str_of(rows[i].text), false, &arena, &c, &d) == rows[i].want,
+		    "row %zu: %s", i, d.message);
+		cr_expect(judge(KEY, str_of(rows[i].text), false, &arena, &c, &d) ==
+			      (i + 1 == COUNT(rows) ? VERDICT_PARTIAL : rows[i].want),
+		    "row %zu: %s", i, d.message);
+		cr_expect(
+		    rows[i].want != VERDICT_BAD || strcmp(d.message, "no -----BEGIN PRIVATE KEY-----") == 0,
+		    "row %zu: %s", i, d.message);
+	}
 	arena_fini(&arena);
 }
 

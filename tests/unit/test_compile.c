@@ -1,4 +1,6 @@
 /* test_compile.c - trees to tables: the golden trees, and what a part keeps of the one before it. */
+#include "../../fs/authority.h"
+#include "storedir.h"
 #include "tree.h"
 #include <criterion/criterion.h>
 
@@ -25,15 +27,17 @@ same_as_file(const char *path, const char *text)
 /* A tree as it is loaded at start: its table in want.table, its problems, if its name says so, in
  * want.errors. */
 static void
-replay(const char *name)
+replay(const char *name, struct authority *authority)
 {
+	const struct model_config config = {
+	    .suffix = "lattice.internal", .account = "123456789012", .region = "x", .authority = authority};
 	char root[600], path[700];
 	struct dir_source from = dir_source(root);
-	struct world w;
+	struct world w = {0};
 	struct diags ds = {0};
 	struct text table = {0}, errors = {0};
 
-	world_init(&w);
+	w.model = model_new(&config, &w.slots);
 	snprintf(root, sizeof(root), GOLDEN "/%s/lattice", name);
 	cr_assert(world_load(&w, &from.source, &ds) == 0);
 	for (size_t i = 0; i < ds.n; i++)
@@ -59,16 +63,23 @@ Test(compile, gives_the_golden_tables_and_errors)
 	struct dirent **all;
 	int n = scandir(GOLDEN, &all, NULL, alphasort);
 	unsigned cases = 0;
+	struct authority *authority;
 
 	cr_assert(n > 0, "run from the root of the sources");
+	storedir_up();
+	authority = authority_new(&store, NULL);
 	for (int i = 0; i < n; i++) {
 		if (all[i]->d_type == DT_DIR && all[i]->d_name[0] != '.') {
-			replay(all[i]->d_name);
+			replay(all[i]->d_name, authority);
 			cases++;
 		}
 		free(all[i]);
 	}
 	free(all);
+	authority_free(authority);
+	store_remove(&store, STORE_CA);
+	store_remove(&store, STORE_CA_KEY);
+	storedir_down();
 	cr_expect(cases >= 15, "%u", cases);
 }
 

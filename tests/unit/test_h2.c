@@ -18,6 +18,7 @@ struct side {
 	struct str send;
 	size_t given, ready; /* of send; as far as read may go */
 	bool send_last, send_trailers;
+	unsigned heads_sent;
 };
 
 struct end {
@@ -100,6 +101,15 @@ on_closed(void *ctx, void *stream, uint32_t error, bool unseen)
 	e->nclosed++;
 }
 
+static void
+on_head_sent(void *ctx, void *stream)
+{
+	struct side *s = stream;
+
+	cr_expect(!s->closed, "head of %d behind its end", s->id);
+	s->heads_sent++;
+}
+
 static size_t
 on_read(void *ctx, void *stream, char *out, size_t max, bool *last)
 {
@@ -120,7 +130,7 @@ on_read(void *ctx, void *stream, char *out, size_t max, bool *last)
 	return n;
 }
 
-static const struct h2_events events = {on_head, on_data, on_closed, on_read};
+static const struct h2_events events = {on_head, on_data, on_closed, on_head_sent, on_read};
 
 struct pair {
 	struct end client, server;
@@ -423,7 +433,7 @@ Test(h2, trailers_may_follow_a_head_at_once)
 	pair_free(p);
 }
 
-Test(h2, an_answer_before_the_request_is_whole_ends_it)
+Test(h2, an_answer_may_come_before_the_request_is_whole)
 {
 	struct pair *p = pair_new(65536, 65536);
 	struct side *c = ask(p, POST, STR("partial")), *s;
@@ -433,7 +443,10 @@ Test(h2, an_answer_before_the_request_is_whole_ends_it)
 	s = asked(p, c);
 	answer(p, s, OK, STR("enough"), false);
 	settle(p);
-	cr_expect(strcmp(c->body.p, "enough") == 0 && c->last && c->closed && c->error == H2_NO_ERROR);
+	cr_expect(strcmp(c->body.p, "enough") == 0 && c->last && !c->closed);
+	h2_reset(p->server.h, s->id, H2_NO_ERROR);
+	settle(p);
+	cr_expect(c->closed && c->error == H2_NO_ERROR);
 	cr_expect(s->closed && s->error == H2_NO_ERROR && h2_nstreams(p->server.h) == 0);
 	pair_free(p);
 }
@@ -500,15 +513,16 @@ Test(h2, a_client_keeps_to_the_number_of_streams)
 
 	settle(p);
 	for (unsigned i = 0; i < 16; i++) {
-		cr_expect(h2_has_room(p->client.h), "%u", i);
+		cr_expect(h2_has_room(p->client.h, 0), "%u", i);
 		c = ask(p, GET, STR(""));
 	}
-	cr_expect(!h2_has_room(p->client.h));
+	cr_expect(!h2_has_room(p->client.h, 0));
 	cr_expect(h2_request(p->client.h, GET, false, c) == -EAGAIN);
 	settle(p);
 	answer(p, asked(p, c), OK, STR(""), false);
 	settle(p);
-	cr_expect(h2_has_room(p->client.h) && h2_nstreams(p->client.h) == 15);
+	cr_expect(h2_has_room(p->client.h, 0) && h2_nstreams(p->client.h) == 15);
+	cr_expect(!h2_has_room(p->client.h, 1), "one that is to be begun has the place");
 	pair_free(p);
 }
 
@@ -524,7 +538,7 @@ Test(h2, a_connection_is_left_gracefully)
 	h2_shutdown(p->server.h, false);
 	cr_expect(h2_is_leaving(p->server.h));
 	settle(p);
-	cr_expect(h2_is_leaving(p->client.h) && !h2_has_room(p->client.h) && !h2_is_over(p->client.h));
+	cr_expect(h2_is_leaving(p->client.h) && !h2_has_room(p->client.h, 0) && !h2_is_over(p->client.h));
 	answer(p, asked(p, late), OK, STR(""), false);
 	h2_shutdown(p->server.h, true);
 	settle(p);
@@ -548,6 +562,22 @@ Test(h2, what_a_final_goaway_left_out_was_not_seen)
 	settle(p);
 	cr_expect(c->closed && c->unseen && p->server.nsides == 0);
 	cr_expect(h2_is_over(p->server.h) && h2_is_over(p->client.h));
+	pair_free(p);
+}
+
+Test(h2, a_request_that_a_goaway_overtook_was_not_seen)
+{
+	struct pair *p = pair_new(65536, 65536);
+	char out[256];
+	bool abuse;
+	struct side *c;
+
+	settle(p);
+	c = ask(p, GET, STR(""));
+	h2_shutdown(p->server.h, false);
+	cr_assert(h2_feed(p->client.h, out, h2_pull(p->server.h, out, sizeof(out)), 1, &abuse) == 0);
+	settle(p);
+	cr_expect(c->closed && c->unseen && c->heads_sent == 0 && p->server.nsides == 0);
 	pair_free(p);
 }
 
@@ -617,7 +647,7 @@ random_step(struct pair *p, unsigned *seed, const char *big)
 	switch (rand_r(seed) % 8) {
 	case 0:
 	case 1:
-		if (p->client.nsides < STREAMS && h2_has_room(p->client.h))
+		if (p->client.nsides < STREAMS && h2_has_room(p->client.h, 0))
 			ask(p, POST, (struct str){big, (uint32_t)(rand_r(seed) % 50000)});
 		return;
 	case 2:

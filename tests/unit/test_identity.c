@@ -4,6 +4,8 @@
 #include "keys.h"
 #include "storedir.h"
 #include "tree.h"
+#include <openssl/sha.h>
+#include <stdio.h>
 
 #define DAY_S (24 * 3600)
 #define CHAIN "services/shop/certificate"
@@ -235,6 +237,72 @@ Test(identity, keeps_a_leaf_until_it_is_due)
 	cr_expect_not(model_mark_renewals(w.model, w.served, &at));
 	diags_fini(&ds);
 	free(before);
+}
+
+/* The table's lines of the HTTPS listener end so before the arrow. */
+static void
+expect_line(const char *want)
+{
+	struct text out = {0};
+	char *arrow = NULL;
+
+	table_print(w.served, &out);
+	cr_assert(out.len > 0 && (arrow = strstr(strstr(out.p, "shop/web"), " -> ")) != NULL, "%s", out.p);
+	*arrow = '\0';
+	cr_expect(
+	    strlen(out.p) > strlen(want) && strcmp(arrow - strlen(want), want) == 0, "%s\n%s", want, out.p);
+	text_fini(&out);
+}
+
+/* As openssl x509 -fingerprint -sha256 begins, without colons and in lower case. */
+static void
+fingerprint(const X509 *x, char out[static 9])
+{
+	unsigned char digest[32];
+
+	X509_digest(x, EVP_sha256(), digest, NULL);
+	snprintf(out, 9, "%02x%02x%02x%02x", digest[0], digest[1], digest[2], digest[3]);
+}
+
+Test(identity, is_told_apart_by_the_table)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *ca = keys_certificate(&(struct wanted){.name = "ca", .key = key, .ca = true});
+	X509 *leaf = keys_certificate(&(struct wanted){.name = "leaf", .key = key, .by = ca, .by_key = key});
+	char *ca_text = keys_pem(ca), *leaf_text = keys_pem(leaf), *key_text = keys_text(key, FORM_PKCS8);
+	char *chain = xasprintf("%s%s", leaf_text, ca_text), *noted = xasprintf("# ours\n%s", ca_text);
+	unsigned char sum[32];
+	char digits[2][9], want[100];
+
+	fingerprint(leaf, digits[0]);
+	fingerprint(ca, digits[1]);
+	SHA256((unsigned char *)ca_text, strlen(ca_text), sum);
+	expect_line(",shop certificate=local-ca");
+	cr_assert(change(CHAIN, leaf_text) == 0 && change(KEY, key_text) == 0);
+	snprintf(want, sizeof(want), ",shop certificate=own:%s", digits[0]);
+	expect_line(want);
+	cr_assert(change(CHAIN, chain) == 0);
+	snprintf(want, sizeof(want), ",shop certificate=own:%s+%s", digits[0], digits[1]);
+	expect_line(want);
+	/* What waits is not shown, and what is served keeps its digits. */
+	cr_assert(change(CHAIN, chains[0]) == 0);
+	cr_assert(change(WEB "default-action", "fixed-response = 403\n") == 0);
+	expect_line(want);
+	cr_assert(change(KEY, keys[0]) == 0 && change(CHAIN, NULL) == 0 && change(KEY, NULL) == 0);
+	cr_assert(change("services/shop/client-ca", noted) == 0);
+	snprintf(want, sizeof(want), " certificate=local-ca client-ca=%02x%02x%02x%02x", sum[0], sum[1],
+	    sum[2], sum[3]);
+	expect_line(want);
+	cr_assert(change("target-groups/blue/ca", ca_text) == 0);
+	cr_expect(str_eq(table_group(w.served, 0)->ca_mark, str_of(strrchr(want, '=') + 1)));
+	X509_free(ca);
+	X509_free(leaf);
+	EVP_PKEY_free(key);
+	free(ca_text);
+	free(leaf_text);
+	free(key_text);
+	free(chain);
+	free(noted);
 }
 
 Test(identity, asks_for_clients_certificates_and_verifies_targets)

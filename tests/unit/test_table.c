@@ -337,6 +337,7 @@ Test(table, prints_routes_in_match_order)
 	g->protocol = GROUP_HTTPS;
 	g->version = GROUP_GRPC;
 	g->ca = STR("-----BEGIN CERTIFICATE-----");
+	g->ca_mark = STR("0a1b2c3d");
 	build_group(b, 0, g);
 	build_place(b, make_place(0, 1, "127.0.0.1:8080"));
 	*f = (struct forward){0, 1, 90, STR("blue")};
@@ -370,7 +371,7 @@ Test(table, prints_routes_in_match_order)
 	    strcmp(out.p,
 		"main shop/web 10 cart HTTP 127.0.0.1:8080 shop.example,shop idle-timeout=30 method=GET "
 		"path-prefix=/cart path-case-sensitive header-contains=x-a:\"b \\\"c\\\"\\x01\" -> forward "
-		"blue:90{10.0.0.5:80,[fd00::5]:8080}/HTTPS/GRPC/verified\n"
+		"blue:90{10.0.0.5:80,[fd00::5]:8080}/HTTPS/GRPC/verified:0a1b2c3d\n"
 		"main shop/web default default HTTP 127.0.0.1:8080 shop.example,shop idle-timeout=30 -> "
 		"fixed-response 404\n") == 0,
 	    "%s", out.p);

@@ -68,8 +68,7 @@ def test_types_and_their_targets(w):
 def test_an_action_is_judged_when_it_is_written(w):
     """An action has several lines, and the shell still sees what is wrong with one."""
     w.site()
-    done = w.sh(f"echo 'forward = gren' > {w.mnt}/{w.place}/default-action")
-    check(done.code != 0, "echo fails")
+    w.sh(f"echo 'forward = gren' > {w.mnt}/{w.place}/default-action", rc=1)
     says(w, "no target group 'gren'")
     refused(errno.EINVAL, w.write, f"{w.place}/default-action", "forward = blue\ntimeout = soon\n")
     w.write(f"{w.place}/default-action", "forward = blue\nsticky = header X-User\nretries = 2\n")
@@ -86,3 +85,12 @@ def test_consistent_hash_waits_for_its_key(w):
     match(r"\[consistent-hash=source\]", w.read(".table"))
 
 
+def test_limits_of_the_configuration(w):
+    w.stop()
+    w.start(conf=w.CONF + "[limits]\nservices = 1\ntargets-per-group = 1\n")
+    w.site()
+    refused(errno.EDQUOT, os.mkdir, w.path("services/more"))
+    says(w, "services/more: there are at most 1 services (services in the configuration's [limits])")
+    refused(errno.EDQUOT, w.write, "target-groups/blue/targets/10.0.0.9", "")
+    check(not os.path.exists(w.path("target-groups/blue/targets/10.0.0.9")), "a refused file is gone")
+    equal(w.get().status, 200, "it serves")

@@ -39,7 +39,7 @@ def test_an_instance_moves_its_targets(w):
     refused(errno.EBUSY, os.unlink, w.path("vpcs/host2/instances/i-01234567"))
     says(w, "instance 'i-01234567' is in use by target group 'm'")
     os.unlink(w.path("target-groups/m/targets/i-01234567:8080"))
-    until(lambda: "m:100{}" in w.read(".table"), "the target is gone")
+    until(lambda: "m:100{}" in w.read(".table"), 5, "the target is gone")
     os.unlink(w.path("vpcs/host2/instances/i-01234567"))
     table = w.read(".table")
     w.restart()

@@ -210,7 +210,7 @@ create_gather(struct tree *t, struct inode *n, const char *path, struct handle *
 	inode_draft(&t->inodes, n, a);
 	h->fresh = h->truncated = true;
 	schema_spot(path, false, &spot);
-	return spot.sort == SORT_TARGET ? commit(t, h) : 0;
+	return spot.sort == SORT_MEMBER ? commit(t, h) : 0;
 }
 
 int

@@ -211,6 +211,7 @@ make_model(struct program *p, const char *mountpoint)
 	    .mountpoint = mountpoint,
 	    .netns = p->tree.spaces == NULL ? NULL : spaces_source(p->tree.spaces),
 	    .authority = p->tree.authority,
+	    .quotas = p->config.quotas,
 	};
 
 	return model_new(&c, &p->tree.slots);

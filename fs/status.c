@@ -1,6 +1,7 @@
 /* status.c - what .status of an object says, and the counters that are an object's. */
 #include "status.h"
 #include "check.h"
+#include "groups.h"
 #include "identity.h"
 #include "pair.h"
 #include <errno.h>
@@ -522,7 +523,9 @@ print_target(const struct status_context *c, const struct node *n, bool used, st
 static void
 print_group(const struct status_context *c, const struct node *n, struct text *out)
 {
-	print_head(c->model, n, NULL, out);
+	print_head(c->model, n, groups_lack_key(n) ? "hash-key" : NULL, out);
+	if (node_number(n, GROUP_TYPE, GROUP_IP) != GROUP_IP)
+		text_printf(out, "type %s\n", node_word(n, GROUP_TYPE));
 	text_printf(out, "protocol %s\n", node_word(n, GROUP_PROTOCOL));
 	if (node_number(n, GROUP_PROTOCOL, GROUP_HTTP) != GROUP_TCP)
 		text_printf(out, "protocol-version %s\n", node_word(n, GROUP_PROTOCOL_VERSION));
@@ -567,6 +570,20 @@ print_resolver(const struct status_context *c, const struct node *n, struct text
 }
 
 static void
+print_instance(const struct node *n, struct text *out)
+{
+	const struct value *v = n->values[0];
+	char addr[ADDR_TEXT_MAX];
+
+	text_printf(out, "instance %s", n->name);
+	for (uint32_t i = 0; v != NULL && i < v->naddrs; i++) {
+		addr_print(&v->addrs[i], addr);
+		text_printf(out, " %s", addr);
+	}
+	text_char(out, '\n');
+}
+
+static void
 print_vpc(const struct status_context *c, const struct node *n, struct text *out)
 {
 	const struct value *netns = n->values[VPC_NETNS], *listen = n->values[VPC_LISTEN];
@@ -586,6 +603,8 @@ print_vpc(const struct status_context *c, const struct node *n, struct text *out
 		addr_print(&listen->addrs[i], addr);
 		text_printf(out, "listen %s\n", addr);
 	}
+	for (uint32_t i = 0; i < n->kids[0].n; i++)
+		print_instance(n->kids[0].at[i], out);
 	print_resolver(c, n, out);
 	print_networks(n->entry, out);
 	print_uses(n->entry, "used-by", false, out);

@@ -43,6 +43,14 @@
 #define PRIORITY_MAX 2000u
 #define IDLE_TIMEOUT_MAX 86400u
 #define IDLE_TIMEOUT_DEFAULT 60u
+#define TARGET_WEIGHT_MAX 999u
+/* Lattice's 1 minute; an hour is the longest that AWS's load balancers take. */
+#define DRAIN_DEFAULT 60u
+#define DRAIN_MAX 3600u
+#define SLOW_START_MAX 3600u
+#define RETRIES_MAX 10u
+#define TIMEOUT_MAX 86400u /* seconds */
+#define MAX_REQUESTS_MAX 1000000u
 
 /* Contract 2.8: attribute files; policies as in Lattice. */
 #define ATTRIBUTE_BYTES_MAX (64u * 1024)

@@ -196,11 +196,17 @@ struct passive_check {
 	uint32_t ejected_percent; /* of the group's targets at most, at least one */
 };
 
+/* What holds when nothing is said. A group's own check has its protocol, and is enabled, by
+ * group_check_default.
+ */
+void health_check_default(struct health_check *c);
+void passive_check_default(struct passive_check *c);
+
 enum admin { ADMIN_UP, ADMIN_DRAIN, ADMIN_DOWN }; /* DRAIN and DOWN: no new request */
 
 struct target {
 	struct str name;  /* as its file is called */
-	struct addr addr; /* the port filled in; ALB: only the port, until its name is resolved */
+	struct addr addr; /* the port filled in; ALB, LAMBDA: only the port (AF_UNSPEC) unless host is one */
 	uint16_t weight;  /* 1..999; share = weight / sum */
 	enum admin admin;
 	struct str host; /* ALB: name or address. LAMBDA: authority of url */
@@ -237,6 +243,10 @@ struct group {
 	uint32_t ntargets;
 	struct target *targets; /* those with admin up first */
 };
+
+/* Fills in the check that a group of its type, protocol and version has when nothing is said: of what it
+ * speaks, enabled for HTTP1 to IP and INSTANCE targets, as Lattice. */
+void group_check_default(const struct group *g, struct health_check *c);
 
 /* A listening socket: one address and port in one namespace, shared by the services met there. */
 #define PLACE_MAGIC 0x91aceadd
@@ -310,8 +320,19 @@ void table_print_hosts(const struct table *t, uint32_t vpc, uint32_t scope, stru
  * with HTTP1, follows them: `blue:90{10.0.0.5:443}/HTTPS/HTTP2`, and when their certificates are verified
  * `/verified` by the system's CAs, `/verified:MARK` by its own, `/verified:system+MARK` by both.
  * TLS of an HTTPS listener: `certificate=own:MARK`, or `certificate=local-ca` where the local CA's is all
- * there is, and `client-ca=MARK`. A value with blanks, quotes or bytes that do not print stands in double
- * quotes, escaped as in C.
+ * there is, and `client-ca=MARK`.
+ * A target is `10.0.0.5:80*3` with a weight other than 1, `10.0.0.5:80!drain` or `!down` when it gets no new
+ * requests, `elb.example:80` of an ALB, and the url of a LAMBDA. What else a group and an action say stands
+ * in brackets behind them, in this order, where it is not the default:
+ *
+ *   forward
+ * blue:90{10.0.0.5:80}[INSTANCE,consistent-hash=cookie:id,drain=30,slow-start=10,events=V2,check=...,
+ *       passive=...] green:10{} [sticky=cookie:id,on-empty=fail,timeout=500ms,retries=2,retry-on=connect+5xx,
+ *       max-requests=100]
+ *   check=off or check=PROTOCOL[/HTTP2]:PORT:PATH-OR-SERVICE:INTERVAL:TIMEOUT:HEALTHY:UNHEALTHY:MATCHER
+ *   passive=FAILURES:ERRORS:EJECTION:EJECTION-MAX:PERCENT                     (times in ms)
+ *
+ * A value with blanks, quotes or bytes that do not print stands in double quotes, escaped as in C.
  */
 void table_print(const struct table *t, struct text *out);
 /* The lines of one service alone. */
@@ -352,6 +373,8 @@ void build_abort(struct build *b);
 struct service *service_new(void); /* refs 1, empty arena; service_put frees at 0 */
 void service_put(struct service *s);
 struct group *group_new(void);
+/* Fills ring of a group with CONSISTENT_HASH from its targets, in its arena. */
+void group_ring_build(struct group *g);
 void group_put(struct group *g);
 struct place *place_new(void);
 void place_put(struct place *p);

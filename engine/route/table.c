@@ -9,6 +9,7 @@
 #include "limits.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 
 /* ------------------------------------------------------------------ parts */
 
@@ -37,8 +38,10 @@ service_put(struct service *s)
 struct group *
 group_new(void)
 {
+	static _Atomic uint64_t serial;
 	struct group *g = xcalloc(1, sizeof(*g));
 
+	g->serial = atomic_fetch_add(&serial, 1) + 1;
 	g->magic = GROUP_MAGIC;
 	g->refs = 1;
 	return g;

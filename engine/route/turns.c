@@ -89,7 +89,7 @@ begin_cycle(struct turns *t)
 	t->at = 0;
 	for (uint32_t i = 0; i < t->n; i++) {
 		t->rows[i].given = 0;
-		if (t->rows[i].weight > 0 && t->nweighty > 1)
+		if (t->rows[i].weight > 0 && t->sum > t->nweighty)
 			await(t, i);
 	}
 }
@@ -119,16 +119,25 @@ turns_init(struct turns *t, const uint32_t *weights, uint32_t n)
 	begin_cycle(t);
 }
 
+/* All weigh the same. */
+static uint32_t
+next_in_order(struct turns *t)
+{
+	uint32_t row = t->at;
+
+	while (t->rows[row].weight == 0)
+		row = row + 1 < t->n ? row + 1 : 0;
+	t->at = row + 1 < t->n ? row + 1 : 0;
+	return row;
+}
+
 uint32_t
 turns_next(struct turns *t)
 {
-	uint32_t row = 0;
+	uint32_t row;
 
-	if (t->nweighty == 1) {
-		while (t->rows[row].weight == 0)
-			row++;
-		return row;
-	}
+	if (t->sum == t->nweighty)
+		return next_in_order(t);
 	if (t->at == t->sum)
 		begin_cycle(t);
 	t->at++;

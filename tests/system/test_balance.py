@@ -84,7 +84,7 @@ def test_consistent_hash(w):
     w.site()
     others = [w.add_target(f"t{i}") for i in range(4)]
     w.group("blue", *others)
-    w.write(".hold", "")
+    w.sh("touch .hold", quiet=True)
     w.write("target-groups/blue/algorithm", "consistent-hash\n")
     w.write("target-groups/blue/hash-key", "path\n")
     w.remove_file(".hold")

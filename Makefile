@@ -10,7 +10,7 @@ VERSION  = 0.1.0
 BASE  = alloc arena str map log diag clock addr slots
 HTTP  = msg field head h1 h1_print chunk block block_print grpc h2 hello
 DNS   = dns
-ROUTE = table table_print match balance names
+ROUTE = table table_print match caller turns ring view balance names
 NET   = ring buf timer netns sock conn tls tls_held tls_peer tls_world listen
 PROXY = worker keyring client mux exchange request answer tunnel pass relay upstream trunk resolve ask dialog resolver engine
 FS    = schema pem certificate authority fields parse parse_match parse_action parse_target parse_health pair rights routes spaces model edit reach check quotas protocols groups meet zones identity equal compile_group compile explain status store preload errors undo hold txn heal settle node attr dir handle view watch ops config main
@@ -29,7 +29,7 @@ WARN      = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpo
 CPPFLAGS += -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -DLATTICEFS_VERSION='"$(VERSION)"' -iquote include \
             $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CFLAGS   += -std=gnu17 -g $(OPT) $(WARN) -fno-strict-aliasing -pthread $(SAN)
-LDLIBS   += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -pthread
+LDLIBS   += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -pthread -lm
 
 ifeq ($(V),asan)
 OPT = -O1 -fno-omit-frame-pointer

@@ -40,6 +40,11 @@
 #define FORWARD_GROUPS_MAX 10u
 #define WEIGHT_MAX 999u
 #define WEIGHT_DEFAULT 100u
+/* Consistent hashing: a prime (Maglev). 655 targets differ by 1 % of their shares; 128 KiB a group. */
+#define RING_CELLS 65537u
+/* Slow start: a new target's first share, of 256, and how often the turn goes past such ones at most. */
+#define SLOW_START_LEAST 26u
+#define SLOW_START_TRIES 16u
 #define PRIORITY_MAX 2000u
 #define IDLE_TIMEOUT_MAX 86400u
 #define IDLE_TIMEOUT_DEFAULT 60u

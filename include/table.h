@@ -207,17 +207,24 @@ enum admin { ADMIN_UP, ADMIN_DRAIN, ADMIN_DOWN }; /* DRAIN and DOWN: no new requ
 struct target {
 	struct str name;  /* as its file is called */
 	struct addr addr; /* the port filled in; ALB, LAMBDA: only the port (AF_UNSPEC) unless host is one */
-	uint16_t weight;  /* 1..999; share = weight / sum */
+	uint16_t weight;  /* 1..999, 0 is taken for 1; share = weight / sum */
 	enum admin admin;
 	struct str host; /* ALB: name or address. LAMBDA: authority of url */
 	struct str path; /* LAMBDA: of url */
 	uint32_t slot;	 /* counter, in-flight count and idle connections */
 };
 
+static inline uint32_t
+target_weight(const struct target *t)
+{
+	return MAX(t->weight, 1u);
+}
+
 #define GROUP_MAGIC 0x6409b10cu
 struct group {
 	unsigned magic;
 	uint32_t refs;
+	uint64_t serial; /* of this part: no other has or had it, so that a worker knows what it has seen */
 	struct arena arena;
 	uint32_t index;
 	uint32_t slot; /* counter and position of the round robin */
@@ -233,7 +240,7 @@ struct group {
 	enum group_type type;
 	enum algorithm algorithm;
 	struct caller_key hash_key;   /* CONSISTENT_HASH */
-	const struct hash_ring *ring; /* CONSISTENT_HASH: ring_build over all targets; engine/route/ring.c */
+	const struct hash_ring *ring; /* CONSISTENT_HASH: group_ring_build; NULL: round robin */
 	uint32_t drain_ms;	/* a target that is removed or drained has so long to end its requests */
 	uint32_t slow_start_ms; /* a new target's share grows to its own over this time; 0: at once */
 	bool lambda_v2;		/* events */
@@ -385,6 +392,9 @@ void table_free(struct table *t); /* drops its references to parts */
 
 /* Fills turns of a from the weights, in the arena of its part. */
 void action_spread(struct action *a, struct arena *arena);
+/* Fills ring of g from its targets, in its arena, when the algorithm is CONSISTENT_HASH and they are
+ * RING_CELLS - 1 at most. */
+void group_ring_build(struct group *g);
 /* Builds l->index when the listener has enough rules for it to pay. */
 void match_index_build(struct listener *l, struct arena *arena);
 

@@ -379,8 +379,10 @@ recycle(struct engine *e)
 			e->freed[kept++] = slot;
 			continue;
 		}
-		for (unsigned k = 0; k < e->nworkers; k++)
+		for (unsigned k = 0; k < e->nworkers; k++) {
+			balance_forget(worker_slot(&e->workers[k], slot));
 			memset(worker_slot(&e->workers[k], slot), 0, sizeof(struct slot));
+		}
 		slots_recycle(e->slots, slot);
 	}
 	e->nfreed = kept;

@@ -343,17 +343,21 @@ set_target(struct exchange *ex, const struct group *g, const struct target *t)
 	slot_count(worker_slot(ex->w, t->slot));
 }
 
-/* False: no group has a target. */
+/* False: no group has a usable target. */
 static bool
 pick(struct exchange *ex, const struct table *t, const struct rule *rule)
 {
 	struct worker *w = ex->w;
-	const struct forward *f = balance_forward(t, &rule->action, worker_slot(w, rule->slot));
+	struct caller caller = {&w->msg, client_peer(ex->client)};
+	const struct forward *f =
+	    balance_forward(&w->balance, t, &rule->action, worker_slot(w, rule->slot), &caller);
 	const struct group *g = f != NULL ? table_group(t, f->group) : NULL;
 	const struct target *target = NULL;
 
-	if (g != NULL)
-		target = balance_target(g, worker_slot(w, g->slot), SLOT_NONE);
+	if (g != NULL) {
+		ex->key = caller_hash(&g->hash_key, &caller);
+		target = balance_target(&w->balance, g, ex->key, SLOT_NONE);
+	}
 	if (target == NULL)
 		return false;
 	slot_count(worker_slot(w, f->slot));
@@ -369,7 +373,7 @@ exchange_pick_another(struct exchange *ex)
 	const struct target *t = NULL;
 
 	if (g != NULL)
-		t = balance_target(g, worker_slot(ex->w, g->slot), ex->target);
+		t = balance_target(&ex->w->balance, g, ex->key, ex->target);
 	if (t == NULL || t->slot == ex->target)
 		return false;
 	set_target(ex, g, t);

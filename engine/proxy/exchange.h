@@ -39,6 +39,7 @@ struct exchange {
 	bool h2, tls;	    /* what the target speaks */
 	uint32_t group;	    /* index in the table */
 	uint32_t target;    /* slot */
+	uint64_t key;	    /* the caller's, for the group's consistent hash */
 	uint32_t idle_ms;
 	struct addr addr; /* of the target */
 	uint32_t vpc;

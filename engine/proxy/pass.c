@@ -26,6 +26,7 @@ struct pass {
 	struct table_ref *table; /* as long as another target may be needed */
 	struct buf *hello;
 	uint32_t group;	 /* index in the table */
+	uint64_t key;	 /* the client's, for the group's consistent hash */
 	uint32_t counts; /* slot of the target that this is in flight to, or SLOT_NONE */
 	uint32_t vpc;
 	struct addr addr;
@@ -281,22 +282,32 @@ set_target(struct pass *p, const struct group *g, const struct target *t)
 	upstream_count(worker_slot(p->w, t->slot), 1);
 }
 
-/* False: no group has a target. */
+/* False: no group has a usable target. */
 static bool
 pick(struct pass *p, const struct table *t, const struct rule *rule)
 {
+	struct worker *w = p->w;
+	struct caller caller = {0};
 	const struct forward *f;
 	const struct group *g;
+	const struct target *target;
+	char source[ADDR_TEXT_MAX];
 
 	if (rule->action.kind != ACTION_FORWARD)
 		return false;
-	f = balance_forward(t, &rule->action, worker_slot(p->w, rule->slot));
+	sock_peer(p->client.fd, source);
+	caller.source = str_of(source);
+	f = balance_forward(&w->balance, t, &rule->action, worker_slot(w, rule->slot), &caller);
 	if (f == NULL)
 		return false;
 	g = table_group(t, f->group);
-	slot_count(worker_slot(p->w, f->slot));
-	slot_count(worker_slot(p->w, g->slot));
-	set_target(p, g, balance_target(g, worker_slot(p->w, g->slot), SLOT_NONE));
+	p->key = caller_hash(&g->hash_key, &caller);
+	target = balance_target(&w->balance, g, p->key, SLOT_NONE);
+	if (target == NULL)
+		return false;
+	slot_count(worker_slot(w, f->slot));
+	slot_count(worker_slot(w, g->slot));
+	set_target(p, g, target);
 	return true;
 }
 
@@ -308,7 +319,7 @@ pick_another(struct pass *p, uint32_t avoid)
 	const struct target *t = NULL;
 
 	if (g != NULL)
-		t = balance_target(g, worker_slot(p->w, g->slot), avoid);
+		t = balance_target(&p->w->balance, g, p->key, avoid);
 	if (t == NULL || t->slot == avoid)
 		return false;
 	set_target(p, g, t);

@@ -307,6 +307,7 @@ begin(struct worker *w)
 	if (rc != 0)
 		return rc;
 	net->now_ms = clock_ms();
+	w->balance = (struct balance){w->slots, &net->now_ms, w->random[0] | 1};
 	wheel_init(&net->wheel, net->now_ms);
 	timer_init(&w->tick, on_tick);
 	w->orphans = mux_new_orphans(w);
@@ -328,11 +329,13 @@ begin(struct worker *w)
 	}
 
 static void
-drop_keyrings(struct worker *w)
+empty_slots(struct worker *w)
 {
 	for (uint32_t i = 0; i < SLOT_CHUNKS_MAX && w->slots[i] != NULL; i++)
-		for (uint32_t k = 0; k < SLOT_CHUNK; k++)
+		for (uint32_t k = 0; k < SLOT_CHUNK; k++) {
 			keyring_drop(w, i * SLOT_CHUNK + k);
+			balance_forget(worker_slot(w, i * SLOT_CHUNK + k));
+		}
 }
 
 static void
@@ -346,7 +349,7 @@ end(struct worker *w)
 	FREE_LIST(w->free_streams, next);
 	trunk_fini(w);
 	free(w->orphans);
-	drop_keyrings(w);
+	empty_slots(w);
 	if (w->tls != NULL)
 		tls_world_free(w->tls);
 	while (!list_empty(&w->tables)) {

@@ -81,6 +81,7 @@ struct worker {
 	struct trunk *free_trunks;
 
 	uint64_t random[2];
+	struct balance balance;
 	struct msg msg; /* scratch of the message at hand */
 	char head[HEAD_BYTES_MAX + 4096];
 } __attribute__((aligned(64))); /* no cache line belongs to two workers */
@@ -105,7 +106,7 @@ worker_count_bytes(struct worker *w, enum counter id, uint64_t n)
 static inline struct slot *
 worker_slot(struct worker *w, uint32_t slot)
 {
-	return &atomic_load_explicit(&w->slots[slot / SLOT_CHUNK], memory_order_relaxed)[slot % SLOT_CHUNK];
+	return slot_at(w->slots, slot);
 }
 
 /* A request was routed through this slot. The control thread reads the count while we write it. */

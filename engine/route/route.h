@@ -3,6 +3,7 @@
 #define ROUTE_H
 
 #include "../http/msg.h"
+#include "limits.h"
 #include "table.h"
 
 /* Why no new request goes to a target. With every target of a group down by health alone, all are taken as
@@ -23,11 +24,19 @@ struct slot {
 	uint32_t epoch; /* of a group: differs after every change of `down` of one of its targets */
 	uint32_t
 	    born_ms; /* of a target: low bits of the time it came to be usable, for slow start; 0: long ago */
+	bool known;  /* of a target: it was usable when last looked at */
 	uint32_t nidle;
 	void *idle;   /* upstream.c: idle connections of a target */
 	void *trunks; /* trunk.c: its HTTP/2 connections */
 	void *held;   /* keyring.c: a service's identity, a group's trust, a target's session */
+	void *view;   /* balance.c: a group's usable targets; a rule's split while a group has none */
 };
+
+static inline struct slot *
+slot_at(struct slot *_Atomic const *chunks, uint32_t slot)
+{
+	return &__atomic_load_n(&chunks[slot / SLOT_CHUNK], __ATOMIC_RELAXED)[slot % SLOT_CHUNK];
+}
 
 /* The listener at a place that serves a name, and its service: of the place's scopes the first in which there
  * is one. NULL: nobody by that name is met there. */
@@ -42,10 +51,34 @@ const struct listener *match_place_open(
 const struct rule *match_rule(const struct listener *l, const struct msg *m);
 bool match_holds(const struct match *want, const struct msg *m);
 
-/* The next entry of a forward action by its exact cycle, passing over groups without a target.
- * NULL: all weights are 0 or no group has a target. */
-const struct forward *balance_forward(const struct table *t, const struct action *a, struct slot *s);
-/* Round robin; not `avoid` when there is another (SLOT_NONE: none to avoid). NULL: the group is empty. */
-const struct target *balance_target(const struct group *g, struct slot *s, uint32_t avoid);
+/* Who asks. */
+struct caller {
+	const struct msg *msg; /* NULL: bytes that are passed through */
+	struct str source;     /* the address, without its port */
+};
+
+/* Never 0, unless it has no such key: then it is nobody's in particular. */
+uint64_t caller_hash(const struct caller_key *k, const struct caller *c);
+
+/* What a worker balances by, all of it its own. */
+struct balance {
+	struct slot *_Atomic const *slots; /* chunks of SLOT_CHUNK */
+	const uint64_t *now_ms;
+	uint64_t random; /* not 0 */
+};
+
+/*
+ * The group of an action for the next request; s: of its rule. By the exact split, or by the caller's key
+ * where the action is sticky. A group without a usable target is passed over and its share is the others',
+ * exactly, when one has such; when none has, those go on with all of their targets that are only unhealthy or
+ * ejected. NULL: there is nobody; or, with on_empty_fail, not in the group whose turn it is.
+ */
+const struct forward *balance_forward(
+    struct balance *b, const struct table *t, const struct action *a, struct slot *s, const struct caller *c);
+/* The target for a request with this key (caller_hash of g->hash_key), by the group's algorithm; not `avoid`
+ * when there is another (SLOT_NONE: none to avoid). NULL: nobody is usable. */
+const struct target *balance_target(struct balance *b, const struct group *g, uint64_t key, uint32_t avoid);
+/* Gives back what balance keeps in a slot. */
+void balance_forget(struct slot *s);
 
 #endif

@@ -8,6 +8,7 @@
 #include "hosts.h"
 #include "limits.h"
 #include <errno.h>
+#include <stdatomic.h>
 
 /* ------------------------------------------------------------------ parts */
 
@@ -36,8 +37,10 @@ service_put(struct service *s)
 struct group *
 group_new(void)
 {
+	static _Atomic uint64_t serial;
 	struct group *g = xcalloc(1, sizeof(*g));
 
+	g->serial = atomic_fetch_add(&serial, 1) + 1;
 	g->magic = GROUP_MAGIC;
 	g->refs = 1;
 	return g;
@@ -53,10 +56,6 @@ group_put(struct group *g)
 	arena_fini(&g->arena);
 	g->magic = 0;
 	free(g);
-}
-
-void __attribute__((weak)) group_ring_build(struct group *g)
-{
 }
 
 void

@@ -48,6 +48,20 @@ void engine_reclaim(struct engine *e);
 uint64_t engine_requests(const struct engine *e, uint32_t slot);
 uint64_t engine_inflight(const struct engine *e, uint32_t slot);
 
+/* A target that gets no new request. */
+struct draining {
+	struct str name; /* borrowed until the next publish or reclaim */
+	uint32_t slot;
+	bool removed; /* it is in no table any more */
+	uint64_t requests, inflight;
+	uint64_t ends_in_ms; /* 0: what is in flight is being cut off */
+};
+/* Those that were removed from a group, by its slot, and have something in flight: the first behind *at,
+ * which begins as 0. False: there are no more. The engine remembers their names. */
+bool engine_removed(const struct engine *e, uint32_t group, uint32_t *at, struct draining *d);
+/* The target of a slot, when its admin changed from up. False: it did not, or that was before this engine. */
+bool engine_draining(const struct engine *e, uint32_t slot, struct draining *d);
+
 struct engine_stats {
 	unsigned workers;
 	uint64_t connections; /* of clients, open now */

@@ -36,6 +36,14 @@
 #define H2_WINDOW (1024u * 1024)
 #define H2_WAITING_MAX 100u
 
+/* Of a request's body, kept to be sent again (action: retries): as an attribute file, and a usual bound of
+ * buffering proxies. A longer one is not sent again once its first byte has gone. */
+#define RETRY_BODY_MAX (64u * 1024)
+/* Retries in flight in a worker: a fifth of its requests, so that a dead backend does not get a multiple of
+ * its load; and always so many, for where there is little traffic. */
+#define RETRY_SHARE 5u
+#define RETRIES_MIN 3u
+
 /* Contract 3. */
 #define FORWARD_GROUPS_MAX 10u
 #define WEIGHT_MAX 999u

@@ -50,15 +50,14 @@ struct caller_key {
 /* When a request is sent again, to another target where there is one. */
 enum retry_on {
 	RETRY_CONNECT = 1, /* no connection, or it broke before a byte of the answer */
-	RETRY_TIMEOUT = 2, /* `timeout` was over before the head of the answer */
+	RETRY_TIMEOUT = 2, /* a try has an even share of what is left of `timeout`, and that was over */
 	RETRY_5XX = 4,	   /* any 5xx; 502, 503 and 504 alone with the next */
 	RETRY_GATEWAY = 8,
 };
 
 /* What an action does when a target does not do well. */
 struct resilience {
-	uint32_t
-	    timeout_ms; /* for the whole answer to begin, all tries together; 0: CONF's response-timeout-ms */
+	uint32_t timeout_ms; /* for the answer to begin, all tries together; 0: CONF's response-timeout-ms */
 	uint32_t
 	    retries; /* more tries at most, 0..10; in a worker at most 20 % of the requests under way, or 3 */
 	uint8_t retry_on; /* enum retry_on */
@@ -299,6 +298,9 @@ uint64_t table_generation(const struct table *t);
 const struct service *table_service(const struct table *t, uint32_t index);
 const struct group *table_group(const struct table *t, uint32_t index);
 const struct place *table_place(const struct table *t, uint32_t index);
+/* The first index from `from` on whose group is not the same part in both; UINT32_MAX: none. What two tables
+ * of one descent share costs nothing. */
+uint32_t table_group_differs(const struct table *a, const struct table *b, uint32_t from);
 uint32_t table_nplaces(const struct table *t); /* one more than the largest index */
 /* The service that has the place for itself, or NULL. */
 const struct service *table_sole(const struct table *t, const struct place *p);

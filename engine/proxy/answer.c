@@ -78,9 +78,18 @@ interim(struct exchange *ex, size_t head_len)
 		return;
 	}
 	head->off += (uint32_t)n;
+	exchange_forget(ex);
 	ex->wait = WAIT_INTERIM;
 	relay_init(&ex->to_client, BODY_EOF, 0, FRAME_RAW);
 	send_head(ex, head, n);
+}
+
+/* This is the answer: the request is not sent again, and has no time any more to be answered in. */
+static void
+settle(struct exchange *ex)
+{
+	ex->deadline_ms = 0;
+	exchange_forget(ex);
 }
 
 static void
@@ -92,6 +101,7 @@ switch_protocol(struct exchange *ex, size_t head_len)
 	size_t n = print_answer(ex, &reply);
 
 	worker_count(ex->w, COUNTER_TUNNELS);
+	settle(ex);
 	ex->wait = WAIT_TUNNEL;
 	ex->active_ms = ex->w->net.now_ms;
 	ex->keep_alive = ex->up_keep = false;
@@ -139,6 +149,7 @@ final(struct exchange *ex, size_t head_len)
 	size_t n;
 	int rc;
 
+	settle(ex);
 	if (w->stopping || !ex->to_target.done || (!framed && !reply.chunked))
 		ex->keep_alive = false;
 	reply.close = !ex->keep_alive;
@@ -215,7 +226,7 @@ parse(struct exchange *ex)
 			answer_bad(ex);
 	} else if (w->msg.status < 200) {
 		interim(ex, (size_t)n);
-	} else {
+	} else if (w->msg.status < 500 || !retry_answer(ex, w->msg.status)) {
 		final(ex, (size_t)n);
 	}
 }
@@ -282,7 +293,8 @@ answer_data(struct exchange *ex, struct buf *b)
 		else
 			answer_bad(ex);
 	} else {
-		exchange_forget(ex);
+		if (!ex->keeping)
+			exchange_forget(ex);
 		if (buf_gather(ex->w->net.pools, &ex->answer, b) != 0)
 			answer_bad(ex);
 		else if (ex->wait == WAIT_ANSWER)
@@ -293,7 +305,8 @@ answer_data(struct exchange *ex, struct buf *b)
 void
 answer_head(struct exchange *ex, struct buf *b)
 {
-	exchange_forget(ex);
+	if (!ex->keeping)
+		exchange_forget(ex);
 	exchange_drop(ex, &ex->answer);
 	ex->answer = b;
 	if (ex->wait == WAIT_ANSWER)
@@ -306,7 +319,7 @@ answer_ended(struct exchange *ex)
 {
 	if (ex->answer == NULL && request_replayable(ex))
 		request_replay(ex);
-	else
+	else if (ex->answer != NULL || !retry_try(ex, RETRY_CONNECT | RETRY_5XX | RETRY_GATEWAY))
 		answer_bad(ex);
 }
 

@@ -2,6 +2,7 @@
 #include "engine.h"
 
 #include "../net/sock.h"
+#include "drain.h"
 #include "resolver.h"
 #include "worker.h"
 #include <errno.h>
@@ -34,6 +35,7 @@ struct engine {
 	uint32_t nopenings;
 	bool places_changed;
 	struct publication publication;
+	struct drains drains;
 	_Atomic(const struct publication *) published;
 	_Atomic bool stopping;
 	_Atomic uint32_t acknowledged; /* futex */
@@ -185,6 +187,7 @@ engine_start(struct engine **out, const struct engine_config *c, struct slots *s
 	e->config = *c;
 	e->slots = slots;
 	list_init(&e->tables);
+	list_init(&e->drains.targets);
 	*why = "the proxy's threads cannot be started";
 	rc = ring_probe(&e->features, why);
 	if (rc == 0 && getrandom(e->tls_secret, TLS_SECRET, 0) != TLS_SECRET)
@@ -332,7 +335,10 @@ engine_publish(struct engine *e, struct table *next)
 	uint32_t before = atomic_load(&e->acknowledged);
 	uint64_t start = clock_ns();
 
-	e->publication = (struct publication){next, e->nopenings, e->openings, e->places_changed};
+	if (e->served != NULL)
+		drains_plan(&e->drains, e->served, next);
+	e->publication = (struct publication){
+	    next, e->nopenings, e->openings, e->places_changed, e->drains.orders, e->drains.norders};
 	atomic_store_explicit(&e->published, &e->publication, memory_order_release);
 	resolver_offer(e->resolver, next);
 	for (unsigned i = 0; i < e->nworkers; i++)
@@ -360,7 +366,8 @@ slot_in_use(const struct engine *e, uint32_t slot)
 	for (unsigned i = 0; i < e->nworkers; i++) {
 		const struct slot *s = worker_slot(&e->workers[i], slot);
 
-		if (__atomic_load_n(&s->inflight, __ATOMIC_ACQUIRE) != 0)
+		if (__atomic_load_n(&s->inflight, __ATOMIC_ACQUIRE) != 0 ||
+		    __atomic_load_n(&s->draining, __ATOMIC_ACQUIRE) != 0)
 			return true;
 	}
 	return false;
@@ -383,6 +390,7 @@ recycle(struct engine *e)
 			balance_forget(worker_slot(&e->workers[k], slot));
 			memset(worker_slot(&e->workers[k], slot), 0, sizeof(struct slot));
 		}
+		drains_forget(&e->drains, slot);
 		slots_recycle(e->slots, slot);
 	}
 	e->nfreed = kept;
@@ -448,6 +456,49 @@ engine_inflight(const struct engine *e, uint32_t slot)
 	for (unsigned i = 0; i < e->nworkers; i++)
 		sum += __atomic_load_n(&worker_slot(&e->workers[i], slot)->inflight, __ATOMIC_RELAXED);
 	return sum;
+}
+
+static void
+tell_drain(const struct engine *e, const struct drain *t, struct draining *d)
+{
+	uint64_t now = clock_ms();
+
+	*d = (struct draining){.name = str_of(t->name),
+	    .slot = t->slot,
+	    .removed = t->removed,
+	    .requests = engine_requests(e, t->slot),
+	    .inflight = engine_inflight(e, t->slot),
+	    .ends_in_ms = t->end_ms > now ? t->end_ms - now : 0};
+}
+
+bool
+engine_removed(const struct engine *e, uint32_t group, uint32_t *at, struct draining *d)
+{
+	uint32_t n = 0;
+
+	list_each(it, &e->drains.targets)
+	{
+		const struct drain *t = container_of(it, struct drain, link);
+
+		if (n++ < *at || t->group != group || !t->removed)
+			continue;
+		*at = n;
+		tell_drain(e, t, d);
+		if (d->inflight > 0)
+			return true;
+	}
+	return false;
+}
+
+bool
+engine_draining(const struct engine *e, uint32_t slot, struct draining *d)
+{
+	const struct drain *t = drains_find(&e->drains, slot);
+
+	if (t == NULL || t->removed)
+		return false;
+	tell_drain(e, t, d);
+	return true;
 }
 
 static uint64_t
@@ -569,6 +620,7 @@ engine_stop(struct engine *e)
 	if (e->resolver != NULL)
 		resolver_stop(e->resolver);
 	free_tables(e);
+	drains_fini(&e->drains);
 	free(e->workers);
 	free(e->freed);
 	free(e);

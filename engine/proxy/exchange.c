@@ -1,6 +1,7 @@
 /* exchange.c - a request's life: route, pick a target, start, finish or fail. */
 #include "exchange.h"
 
+#include "breaker.h"
 #include "upstream.h"
 #include <errno.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@ exchange_new(struct client *c)
 	memset(ex, 0, offsetof(struct exchange, id));
 	ex->w = w;
 	ex->client = c;
+	w->nexchanges++;
 	return ex;
 }
 
@@ -85,6 +87,9 @@ exchange_forget(struct exchange *ex)
 		ex->request = NULL;
 	}
 	exchange_drop(ex, &ex->request);
+	exchange_drop(ex, &ex->kept);
+	ex->keeping = false;
+	ex->try_end_ms = ex->deadline_ms;
 }
 
 /* What a connection still sends is left with it; everything else is given back. */
@@ -112,6 +117,8 @@ exchange_free(struct exchange *ex, bool keep_up)
 	worker_count_bytes(w, COUNTER_BYTES_OUT, ex->to_client.bytes);
 	if (ex->up != NULL)
 		upstream_give(ex, keep_up);
+	w->nexchanges--;
+	w->nretries -= ex->retrying;
 	ex->next = w->free_exchanges;
 	w->free_exchanges = ex;
 }
@@ -343,7 +350,7 @@ set_target(struct exchange *ex, const struct group *g, const struct target *t)
 	slot_count(worker_slot(ex->w, t->slot));
 }
 
-/* False: no group has a usable target. */
+/* False: no group has a usable target, or they are all full. */
 static bool
 pick(struct exchange *ex, const struct table *t, const struct rule *rule)
 {
@@ -358,26 +365,67 @@ pick(struct exchange *ex, const struct table *t, const struct rule *rule)
 		ex->key = caller_hash(&g->hash_key, &caller);
 		target = balance_target(&w->balance, g, ex->key, SLOT_NONE);
 	}
-	if (target == NULL)
+	if (target == NULL) {
+		worker_count(w, COUNTER_NO_TARGET);
 		return false;
+	}
+	target = breaker_pick(w, g, target, ex->max_requests);
+	if (target == NULL) {
+		worker_count(w, COUNTER_TARGETS_FULL);
+		return false;
+	}
 	slot_count(worker_slot(w, f->slot));
 	slot_count(worker_slot(w, g->slot));
 	set_target(ex, g, target);
 	return true;
 }
 
+/* The group as it is served now, so that no target is found that was removed meanwhile; NULL when the request
+ * does not suit it any more. */
+static const struct group *
+group_now(const struct exchange *ex)
+{
+	const struct group *was = table_group(ex->table->table, ex->group);
+	const struct group *g = table_group(ex->w->current->table, ex->group);
+
+	if (g == NULL || was == NULL || g->slot != was->slot || g->protocol != was->protocol ||
+	    (g->version != GROUP_HTTP1) != ex->h2)
+		return NULL;
+	return g;
+}
+
+const struct target *
+exchange_find_another(const struct exchange *ex, const struct group **g)
+{
+	const struct target *t = NULL;
+
+	*g = group_now(ex);
+	if (*g != NULL)
+		t = balance_target(&ex->w->balance, *g, ex->key, ex->target);
+	if (t != NULL && t->slot != ex->target)
+		t = breaker_pick(ex->w, *g, t, ex->max_requests);
+	return t != NULL && t->slot != ex->target ? t : NULL;
+}
+
+void
+exchange_move(struct exchange *ex, const struct group *g, const struct target *t)
+{
+	struct table_ref *was = ex->table;
+
+	ex->table = worker_pin(ex->w);
+	worker_unpin(ex->w, was);
+	set_target(ex, g, t);
+}
+
 bool
 exchange_pick_another(struct exchange *ex)
 {
-	const struct group *g = table_group(ex->table->table, ex->group);
-	const struct target *t = NULL;
+	const struct group *g;
+	const struct target *t = exchange_find_another(ex, &g);
 
-	if (g != NULL)
-		t = balance_target(&ex->w->balance, g, ex->key, ex->target);
-	if (t == NULL || t->slot == ex->target)
-		return false;
-	set_target(ex, g, t);
-	return true;
+	if (t != NULL)
+		exchange_move(ex, g, t);
+	return t != NULL;
 }
 
 /* ------------------------------------------------------------------ start */
@@ -468,8 +516,8 @@ forward(struct client *c, size_t head_len, const struct route *r)
 		answer_here(c, head_len, 503, true);
 		return;
 	}
+	ex->max_requests = r->rule->action.resilience.max_requests;
 	if (!pick(ex, w->current->table, r->rule)) {
-		worker_count(w, COUNTER_NO_TARGET);
 		exchange_free(ex, false);
 		answer_here(c, head_len, 503, false);
 		return;
@@ -502,6 +550,7 @@ forward(struct client *c, size_t head_len, const struct route *r)
 		client_reply(c, rc == -EBADMSG ? 400 : 503, true, false, (struct str){"", 0});
 		return;
 	}
+	retry_init(ex, &r->rule->action.resilience);
 	ex->table = worker_pin(w);
 	c->ex = ex;
 	c->state = CLIENT_EXCHANGE;
@@ -543,6 +592,16 @@ exchange_start(struct client *c, size_t head_len)
 /* ------------------------------------------------------------------ deadlines */
 
 void
+exchange_deadline(struct exchange *ex, uint32_t ms)
+{
+	uint64_t now = ex->w->net.now_ms;
+
+	if (unlikely(ex->try_end_ms != 0))
+		ms = (uint32_t)MIN(ms, ex->try_end_ms > now ? ex->try_end_ms - now : 0);
+	conn_deadline(&ex->up->conn, ms);
+}
+
+void
 exchange_client_timeout(struct exchange *ex)
 {
 	struct client *c = ex->client;
@@ -569,13 +628,18 @@ exchange_target_timeout(struct exchange *ex)
 	struct conn *up = &ex->up->conn;
 	bool late;
 
+	if (ex->try_end_ms != 0 && ex->w->net.now_ms >= ex->try_end_ms) {
+		retry_late(ex);
+		return;
+	}
 	switch (ex->wait) {
 	case WAIT_CONNECT:
 		upstream_give(ex, false);
 		request_unreachable(ex, -ETIMEDOUT);
 		return;
 	case WAIT_ANSWER:
-		late = up->sending ? !conn_progress(up) : ex->to_target.done;
+		/* With a time of its own the request has no other. */
+		late = ex->try_end_ms == 0 && (up->sending ? !conn_progress(up) : ex->to_target.done);
 		break;
 	case WAIT_BODY:
 		/* A stream of messages may be silent for as long as it likes. */
@@ -591,6 +655,6 @@ exchange_target_timeout(struct exchange *ex)
 			ex->client->grpc_status = GRPC_DEADLINE_EXCEEDED;
 		exchange_fail(ex, 504);
 	} else {
-		conn_deadline(up, ex->idle_ms);
+		exchange_deadline(ex, ex->idle_ms);
 	}
 }

@@ -36,15 +36,23 @@ struct exchange {
 	bool in_flight;	    /* the first send of the request */
 	bool up_keep;	    /* the target's connection may be used again */
 	bool grpc_deadline; /* response_ms is the client's */
-	bool h2, tls;	    /* what the target speaks */
-	uint32_t group;	    /* index in the table */
-	uint32_t target;    /* slot */
-	uint64_t key;	    /* the caller's, for the group's consistent hash */
+	bool keeping;	  /* all that came of the request is in `request` and `kept`: it may be sent again */
+	bool retrying;	  /* counted in the worker's nretries */
+	uint8_t retries;  /* how often it may */
+	uint8_t retry_on; /* enum retry_on */
+	uint32_t max_requests; /* resilience.max_requests */
+	bool h2, tls;	       /* what the target speaks */
+	uint32_t group;	       /* index in the table */
+	uint32_t target;       /* slot */
+	uint64_t key;	       /* the caller's, for the group's consistent hash */
 	uint32_t idle_ms;
 	struct addr addr; /* of the target */
 	uint32_t vpc;
 	struct buf *request;  /* head, and as much of the body as came with it */
 	uint32_t head;	      /* of it: a block, to a target of HTTP/2 */
+	struct buf *kept;     /* what of the body was sent behind it */
+	uint64_t deadline_ms; /* for the answer to begin; 0: response_ms alone counts */
+	uint64_t try_end_ms;  /* and of this try */
 	uint32_t response_ms; /* the target's time for the head of its answer */
 	struct buf *answer;   /* of the answer: bytes not looked at */
 	size_t scanned;
@@ -77,7 +85,21 @@ int exchange_feed(struct relay *r, struct conn *from, struct buf *b, struct buf 
 int exchange_end(struct relay *r, struct conn *from);
 /* Sends what relay_next gave. */
 void exchange_send(struct exchange *ex, struct relay *r, struct conn *to);
-bool exchange_pick_another(struct exchange *ex); /* target of the same group; false: there is none */
+/* Of the same group as it is now; NULL: there is none that could take the request. */
+const struct target *exchange_find_another(const struct exchange *ex, const struct group **g);
+void exchange_move(struct exchange *ex, const struct group *g, const struct target *t);
+bool exchange_pick_another(struct exchange *ex); /* both */
+/* For the target, which has no longer than this try has. */
+void exchange_deadline(struct exchange *ex, uint32_t ms);
+
+/* retry.c: the request once more, as its rule wants it */
+void retry_init(struct exchange *ex, const struct resilience *r); /* the request is built */
+/* b was given to the target's connection, as more of the body. */
+void retry_keep(struct exchange *ex, const struct buf *b);
+/* For one of these reasons (enum retry_on). True: it is on its way again, or has failed; ex may be gone. */
+bool retry_try(struct exchange *ex, unsigned why);
+bool retry_answer(struct exchange *ex, unsigned status);
+void retry_late(struct exchange *ex); /* the time of this try is over; ex may be gone */
 
 /* request.c: to the target */
 void request_connected(struct exchange *ex);

@@ -2,6 +2,8 @@
 #include "pass.h"
 
 #include "../http/hello.h"
+#include "../net/sock.h"
+#include "breaker.h"
 #include "relay.h"
 #include "upstream.h"
 #include <errno.h>
@@ -30,6 +32,7 @@ struct pass {
 	uint32_t counts; /* slot of the target that this is in flight to, or SLOT_NONE */
 	uint32_t vpc;
 	struct addr addr;
+	uint32_t max_requests; /* resilience.max_requests: connections here */
 	uint32_t idle_ms;
 	uint64_t active_ms; /* when a byte last went either way */
 	struct relay to_target, to_client;
@@ -282,44 +285,56 @@ set_target(struct pass *p, const struct group *g, const struct target *t)
 	upstream_count(worker_slot(p->w, t->slot), 1);
 }
 
-/* False: no group has a usable target. */
+/* False: no group has a usable target, or they are all full: it is counted which. */
 static bool
 pick(struct pass *p, const struct table *t, const struct rule *rule)
 {
 	struct worker *w = p->w;
 	struct caller caller = {0};
-	const struct forward *f;
-	const struct group *g;
-	const struct target *target;
+	const struct forward *f = NULL;
+	const struct target *target = NULL;
+	const struct group *g = NULL;
 	char source[ADDR_TEXT_MAX];
 
-	if (rule->action.kind != ACTION_FORWARD)
+	if (rule->action.kind == ACTION_FORWARD) {
+		sock_peer(p->client.fd, source);
+		caller.source = str_of(source);
+		f = balance_forward(&w->balance, t, &rule->action, worker_slot(w, rule->slot), &caller);
+	}
+	if (f != NULL)
+		g = table_group(t, f->group);
+	if (g != NULL) {
+		p->key = caller_hash(&g->hash_key, &caller);
+		target = balance_target(&w->balance, g, p->key, SLOT_NONE);
+	}
+	if (target == NULL) {
+		worker_count(w, COUNTER_NO_TARGET);
 		return false;
-	sock_peer(p->client.fd, source);
-	caller.source = str_of(source);
-	f = balance_forward(&w->balance, t, &rule->action, worker_slot(w, rule->slot), &caller);
-	if (f == NULL)
+	}
+	p->max_requests = rule->action.resilience.max_requests;
+	target = breaker_pick(p->w, g, target, p->max_requests);
+	if (target == NULL) {
+		worker_count(p->w, COUNTER_TARGETS_FULL);
 		return false;
-	g = table_group(t, f->group);
-	p->key = caller_hash(&g->hash_key, &caller);
-	target = balance_target(&w->balance, g, p->key, SLOT_NONE);
-	if (target == NULL)
-		return false;
-	slot_count(worker_slot(w, f->slot));
-	slot_count(worker_slot(w, g->slot));
+	}
+	slot_count(worker_slot(p->w, f->slot));
+	slot_count(worker_slot(p->w, g->slot));
 	set_target(p, g, target);
 	return true;
 }
 
-/* Of the same group. */
+/* Of the same group, as it is now: not one that was removed meanwhile. */
 static bool
 pick_another(struct pass *p, uint32_t avoid)
 {
-	const struct group *g = table_group(p->table->table, p->group);
+	const struct group *was = table_group(p->table->table, p->group);
+	const struct group *g = table_group(p->w->current->table, p->group);
 	const struct target *t = NULL;
 
-	if (g != NULL)
+	if (g != NULL && was != NULL && g->slot == was->slot)
 		t = balance_target(&p->w->balance, g, p->key, avoid);
+	if (t != NULL && t->slot != avoid)
+		t = breaker_pick(p->w, g, t, p->max_requests);
 	if (t == NULL || t->slot == avoid)
 		return false;
 	set_target(p, g, t);
@@ -368,7 +383,7 @@ begin(struct pass *p, struct str name)
 	slot_count(worker_slot(w, s->slot));
 	slot_count(worker_slot(w, l->fallback.slot));
 	if (!pick(p, t, &l->fallback)) {
-		refuse(p, COUNTER_NO_TARGET);
+		end(p, false);
 		return;
 	}
 	p->state = PASS_CONNECT;
@@ -502,6 +517,20 @@ pass_drain(struct worker *w)
 
 		if (p->state == PASS_HELLO && !p->ended)
 			end(p, false);
+	}
+}
+
+void
+pass_cut(struct worker *w, uint32_t slot)
+{
+	list_each_safe(it, &w->passes)
+	{
+		struct pass *p = container_of(it, struct pass, link);
+
+		if (p->counts != slot || p->ended)
+			continue;
+		worker_count(w, COUNTER_DRAIN_CUT);
+		end(p, true);
 	}
 }
 

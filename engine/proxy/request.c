@@ -13,7 +13,7 @@ send_request(struct exchange *ex, struct buf *b)
 	ex->delayed = false;
 	ex->in_flight = true;
 	ex->to_target.sent_ms = ex->w->net.now_ms;
-	conn_deadline(up, ex->whole ? ex->response_ms : ex->idle_ms);
+	exchange_deadline(ex, ex->whole ? ex->response_ms : ex->idle_ms);
 	conn_frame(up, ex->head, ex->to_target.done && ex->to_target.after == NULL);
 	if (b != NULL)
 		conn_send_both(up, ex->request, b);
@@ -32,7 +32,7 @@ request_connected(struct exchange *ex)
 	 * bytes are in the socket. */
 	if (!ex->to_target.done && c->conn.more && !c->conn.ended) {
 		ex->delayed = true;
-		conn_deadline(&ex->up->conn, ex->idle_ms);
+		exchange_deadline(ex, ex->idle_ms);
 		conn_recv(&c->conn, BUF_BIG);
 	} else {
 		send_request(ex, NULL);
@@ -43,11 +43,15 @@ void
 request_unreachable(struct exchange *ex, int error)
 {
 	worker_count(ex->w, COUNTER_CONNECT_FAILED);
-	if (ex->tries++ == 0 && error != -EMFILE && error != -ENFILE && exchange_pick_another(ex)) {
-		worker_count(ex->w, COUNTER_RETRIES);
-		ex->wait = WAIT_CONNECT;
-		upstream_take(ex, false);
-		return;
+	if (error != -EMFILE && error != -ENFILE) {
+		if (retry_try(ex, RETRY_CONNECT | RETRY_5XX | RETRY_GATEWAY))
+			return;
+		if (ex->tries++ == 0 && exchange_pick_another(ex)) {
+			worker_count(ex->w, COUNTER_RETRIES);
+			ex->wait = WAIT_CONNECT;
+			upstream_take(ex, false);
+			return;
+		}
 	}
 	exchange_fail(ex, 503);
 }
@@ -87,7 +91,7 @@ request_done(struct exchange *ex)
 {
 	struct client *c = ex->client;
 
-	conn_deadline(&ex->up->conn, ex->response_ms);
+	exchange_deadline(ex, ex->response_ms);
 	/* The next request's receive: it also tells of a client that resets. */
 	if (ex->keep_alive && c->in == NULL)
 		conn_await(&c->conn, BUF_SMALL);
@@ -101,7 +105,8 @@ request_more(struct exchange *ex)
 	struct client *c = ex->client;
 
 	if (relay_next(r) != NULL) {
-		conn_deadline(&ex->up->conn, ex->idle_ms);
+		exchange_deadline(ex, ex->idle_ms);
+		retry_keep(ex, r->sending);
 		exchange_send(ex, r, &ex->up->conn);
 	} else if (r->done) {
 		request_done(ex);
@@ -144,15 +149,26 @@ request_sent(struct exchange *ex, int error)
 		/* The target may have answered before it closed: the receive will tell. */
 		if (!r->done)
 			ex->client->unread = true;
+		ex->keeping = ex->keeping && r->done;
 		r->done = true;
 		ex->keep_alive = ex->keep_alive && !ex->client->unread;
 		ex->up_keep = false;
 		return;
 	}
 	/* A stream may yet be refused. */
-	if (!request_replayable(ex) && !(ex->h2 && ex->whole))
+	if (!ex->keeping && !request_replayable(ex) && !(ex->h2 && ex->whole))
 		exchange_forget(ex);
 	request_more(ex);
+}
+
+/* It came while the request goes to another target: the first send has it. */
+static void
+more_to_send(struct exchange *ex, struct buf *b)
+{
+	if (buf_gather(ex->w->net.pools, &ex->request, b) != 0)
+		exchange_fail(ex, 503);
+	else
+		ex->whole = ex->to_target.done && ex->to_target.after == NULL;
 }
 
 static void
@@ -171,14 +187,21 @@ client_body(struct exchange *ex, struct buf *b)
 		return;
 	}
 	c->in = rest;
+	if (ex->wait == WAIT_CONNECT) {
+		more_to_send(ex, b);
+		return;
+	}
 	if (relay_has(r, b))
 		r->sending = b;
 	else
 		buf_put(ex->w->net.pools, b);
-	if (ex->delayed)
+	if (ex->delayed) {
 		send_request(ex, r->sending);
-	else
+		if (r->sending != NULL)
+			retry_keep(ex, r->sending);
+	} else {
 		request_more(ex);
+	}
 }
 
 void
@@ -207,7 +230,8 @@ request_end(struct exchange *ex, int error)
 	if (error == 0 && ex->to_target.done)
 		return;
 	if (error == 0 && exchange_end(&ex->to_target, &c->conn) == 0) {
-		request_more(ex);
+		if (ex->wait != WAIT_CONNECT)
+			request_more(ex);
 		return;
 	}
 	worker_count(ex->w, COUNTER_CLIENT_GONE);

@@ -252,7 +252,7 @@ take_new(struct exchange *ex)
 		worker_count(w, COUNTER_REUSED);
 		request_connected(ex);
 	} else {
-		conn_deadline(&u->conn, w->config->connect_timeout_ms);
+		exchange_deadline(ex, w->config->connect_timeout_ms);
 	}
 }
 

@@ -2,6 +2,7 @@
 #include "worker.h"
 
 #include "client.h"
+#include "drain.h"
 #include "keyring.h"
 #include "mux.h"
 #include "pass.h"
@@ -194,6 +195,7 @@ adopt(struct worker *w, const struct publication *p)
 		trunk_retire(w, retired[i]);
 		keyring_drop(w, retired[i]);
 	}
+	drain_adopt(w, p->drains, p->ndrains);
 	engine_acknowledge(w->engine);
 }
 
@@ -310,6 +312,7 @@ begin(struct worker *w)
 	w->balance = (struct balance){w->slots, &net->now_ms, w->random[0] | 1};
 	wheel_init(&net->wheel, net->now_ms);
 	timer_init(&w->tick, on_tick);
+	drain_init(w);
 	w->orphans = mux_new_orphans(w);
 	if (w->orphans == NULL)
 		return -ENOMEM;
@@ -350,6 +353,7 @@ end(struct worker *w)
 	trunk_fini(w);
 	free(w->orphans);
 	empty_slots(w);
+	drain_fini(w);
 	if (w->tls != NULL)
 		tls_world_free(w->tls);
 	while (!list_empty(&w->tables)) {
@@ -387,6 +391,7 @@ worker_start(struct worker *w)
 	list_init(&w->listeners);
 	list_init(&w->clients);
 	list_init(&w->passes);
+	list_init(&w->drains);
 	list_init(&w->shaking);
 	list_init(&w->idle);
 	list_init(&w->idle_trunks);

@@ -33,6 +33,8 @@ struct publication {
 	uint32_t nopenings;
 	struct opening *openings;
 	bool places_changed;
+	const struct drain_order *drains;
+	uint32_t ndrains;
 };
 
 struct worker {
@@ -55,7 +57,11 @@ struct worker {
 	struct table_ref *current;
 	struct list listeners;
 	struct list clients;
-	struct list passes;  /* connections that are passed through */
+	struct list passes; /* connections that are passed through */
+	struct list drains; /* drain.c */
+	struct timer drain_timer;
+	uint32_t nexchanges; /* in flight */
+	uint32_t nretries;   /* of those, sent once more */
 	struct list shaking; /* those in a TLS handshake, longest first */
 	uint32_t nshaking;
 	struct list idle;	 /* connections to targets, longest idle first */

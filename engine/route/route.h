@@ -20,8 +20,9 @@ struct slot {
 	uint32_t turn;	  /* position in an action's cycle or a group's round robin */
 	uint32_t edition; /* of the action that turn counts for */
 	uint32_t inflight;
-	uint8_t down;	/* of a target: enum down, as this worker knows it */
-	uint32_t epoch; /* of a group: differs after every change of `down` of one of its targets */
+	uint8_t draining; /* drain.c: of a target, the worker still has it on its list */
+	uint8_t down;	  /* of a target: enum down, as this worker knows it */
+	uint32_t epoch;	  /* of a group: differs after every change of `down` of one of its targets */
 	uint32_t
 	    born_ms; /* of a target: low bits of the time it came to be usable, for slow start; 0: long ago */
 	bool known;  /* of a target: it was usable when last looked at */

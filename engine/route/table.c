@@ -183,6 +183,14 @@ table_place(const struct table *t, uint32_t index)
 	return vec_at(&t->places, index);
 }
 
+uint32_t
+table_group_differs(const struct table *a, const struct table *b, uint32_t from)
+{
+	CHECK(a, TABLE_MAGIC);
+	CHECK(b, TABLE_MAGIC);
+	return vec_differ(&a->groups, &b->groups, from);
+}
+
 const struct service *
 table_sole(const struct table *t, const struct place *p)
 {

@@ -1,0 +1,171 @@
+/* retry.c - a request once more: when its rule wants it, nothing of an answer has gone to the client, and all
+ * that came of it is still here. */
+#include "exchange.h"
+
+#include "upstream.h"
+#include <errno.h>
+
+/* What of its time a try may have: all of it, unless the others are to have some when it is over. */
+static void
+begin_try(struct exchange *ex)
+{
+	uint64_t now = ex->w->net.now_ms, left = ex->deadline_ms - now;
+
+	if (ex->deadline_ms == 0)
+		return;
+	if (ex->keeping && ex->retry_on & RETRY_TIMEOUT)
+		left /= ex->retries + 1u;
+	ex->try_end_ms = now + left;
+}
+
+void
+retry_init(struct exchange *ex, const struct resilience *r)
+{
+	uint32_t timeout_ms = r->timeout_ms;
+
+	ex->retries = (uint8_t)r->retries;
+	ex->retry_on = r->retries > 0 ? r->retry_on : 0;
+	ex->keeping = ex->retry_on != 0 && ex->to_target.bytes <= RETRY_BODY_MAX;
+	if (timeout_ms == 0 && ex->retry_on & RETRY_TIMEOUT)
+		timeout_ms = ex->w->config->response_timeout_ms;
+	if (timeout_ms == 0)
+		return;
+	ex->response_ms = ex->grpc_deadline ? MIN(ex->response_ms, timeout_ms) : timeout_ms;
+	ex->deadline_ms = ex->w->net.now_ms + ex->response_ms;
+	begin_try(ex);
+}
+
+void
+retry_keep(struct exchange *ex, const struct buf *b)
+{
+	struct buf *more;
+
+	if (likely(!ex->keeping))
+		return;
+	/* Trailers of a stream are a send of their own. */
+	more = ex->to_target.bytes <= RETRY_BODY_MAX && ex->to_target.head == 0 ? buf_heap(b->len) : NULL;
+	if (more != NULL) {
+		memcpy(buf_data(more), buf_data(b), b->len);
+		more->len = b->len;
+	}
+	if (more == NULL || buf_gather(ex->w->net.pools, &ex->kept, more) != 0)
+		exchange_forget(ex);
+}
+
+/* What the target may have begun with is sent again when that does no harm, or when the rule says that it is
+ * to be, by telling of answers that are to be had again. */
+static bool
+is_safe(const struct exchange *ex)
+{
+	return ex->wait == WAIT_CONNECT || ex->delayed || ex->up->conn.unseen ||
+	       method_is_idempotent(ex->method) || ex->retry_on & (RETRY_5XX | RETRY_GATEWAY);
+}
+
+/* Many retries at the same time say that something is wrong with more than one request. */
+static bool
+take_budget(struct exchange *ex)
+{
+	struct worker *w = ex->w;
+
+	if (ex->retrying)
+		return true;
+	if (w->nretries >= MAX(w->nexchanges / RETRY_SHARE, RETRIES_MIN)) {
+		worker_count(w, COUNTER_RETRIES_REFUSED);
+		return false;
+	}
+	w->nretries++;
+	ex->retrying = true;
+	return true;
+}
+
+/* All that came of the request, in one buffer that no connection uses. */
+static int
+gather(struct exchange *ex)
+{
+	struct buf *b = ex->request, *whole;
+	uint32_t more = ex->kept != NULL ? ex->kept->len : 0;
+
+	if (!ex->in_flight && more == 0)
+		return 0;
+	whole = buf_heap(b->len + more);
+	if (whole == NULL)
+		return -ENOMEM;
+	memcpy(buf_data(whole), buf_data(b), b->len);
+	if (more > 0)
+		memcpy(buf_data(whole) + b->len, buf_data(ex->kept), more);
+	whole->len = b->len + more;
+	if (ex->in_flight)
+		conn_hold(&ex->up->conn, b);
+	else
+		buf_put(ex->w->net.pools, b);
+	ex->in_flight = false;
+	ex->request = whole;
+	exchange_drop(ex, &ex->kept);
+	return 0;
+}
+
+/* What is left of this try. */
+static void
+leave_target(struct exchange *ex)
+{
+	struct relay *r = &ex->to_target;
+
+	if (r->sending != NULL && ex->up != NULL && ex->up->conn.sending) {
+		conn_hold(&ex->up->conn, r->sending);
+		r->sending = NULL;
+	}
+	exchange_drop(ex, &r->sending);
+	exchange_drop(ex, &ex->answer);
+	ex->scanned = 0;
+	ex->delayed = false;
+	ex->whole = r->done && r->after == NULL;
+	if (ex->up != NULL)
+		upstream_give(ex, false);
+}
+
+bool
+retry_try(struct exchange *ex, unsigned why)
+{
+	bool late = ex->deadline_ms != 0 && ex->w->net.now_ms >= ex->deadline_ms;
+	const struct group *g;
+	const struct target *t;
+
+	if (!(ex->retry_on & why) || ex->retries == 0 || !ex->keeping || late || !is_safe(ex))
+		return false;
+	t = exchange_find_another(ex, &g);
+	/* Who was removed is not asked again. */
+	if (t == NULL && worker_slot(ex->w, ex->target)->draining)
+		return false;
+	if (!take_budget(ex) || gather(ex) != 0)
+		return false;
+	worker_count(ex->w, COUNTER_RETRIES);
+	ex->retries--;
+	ex->tries++;
+	leave_target(ex);
+	if (t != NULL)
+		exchange_move(ex, g, t);
+	begin_try(ex);
+	ex->wait = WAIT_CONNECT;
+	/* A kept connection could be dead, and that would be another try. */
+	upstream_take(ex, true);
+	return true;
+}
+
+bool
+retry_answer(struct exchange *ex, unsigned status)
+{
+	bool gateway = status >= 502 && status <= 504;
+
+	return retry_try(ex, gateway ? RETRY_5XX | RETRY_GATEWAY : RETRY_5XX);
+}
+
+void
+retry_late(struct exchange *ex)
+{
+	worker_count(ex->w, COUNTER_ANSWER_TIMEOUT);
+	if (retry_try(ex, RETRY_TIMEOUT))
+		return;
+	if (ex->client->grpc)
+		ex->client->grpc_status = GRPC_DEADLINE_EXCEEDED;
+	exchange_fail(ex, 504);
+}

@@ -1,6 +1,7 @@
 /* exchange.c - a request's life: route, pick a target, start, finish or fail. */
 #include "exchange.h"
 
+#include "health.h"
 #include "upstream.h"
 #include <errno.h>
 #include <stdio.h>
@@ -585,6 +586,8 @@ exchange_target_timeout(struct exchange *ex)
 		worker_count(ex->w, COUNTER_ANSWER_TIMEOUT);
 		if (ex->grpc_deadline)
 			ex->client->grpc_status = GRPC_DEADLINE_EXCEEDED;
+		else
+			health_report(ex->w, ex->group, ex->target, OUTCOME_ERROR);
 		exchange_fail(ex, 504);
 	} else {
 		conn_deadline(up, ex->idle_ms);

@@ -1,6 +1,7 @@
 /* request.c - the first half of an exchange: the request, to the target. */
 #include "exchange.h"
 
+#include "health.h"
 #include "upstream.h"
 #include <errno.h>
 
@@ -43,6 +44,7 @@ void
 request_unreachable(struct exchange *ex, int error)
 {
 	worker_count(ex->w, COUNTER_CONNECT_FAILED);
+	health_unreachable(ex->w, ex->group, ex->target, error);
 	if (ex->tries++ == 0 && error != -EMFILE && error != -ENFILE && exchange_pick_another(ex)) {
 		worker_count(ex->w, COUNTER_RETRIES);
 		ex->wait = WAIT_CONNECT;

@@ -13,7 +13,7 @@ DNS   = dns
 ROUTE = table match balance names
 NET   = ring buf timer netns sock conn tls tls_held tls_peer tls_world listen
 PROXY = worker keyring client mux exchange request answer tunnel pass relay upstream trunk event health probe probe_h2 eject resolve ask dialog resolver engine
-FS    = schema pem certificate authority parse pair rights routes spaces model edit reach check protocols meet zones identity compile explain status store preload errors undo hold txn heal settle node attr dir handle view watch ops config main
+FS    = schema pem certificate authority parse pair rights routes spaces model edit reach check protocols meet zones identity compile explain status store preload errors undo hold txn heal settle node attr dir events handle view watch follow ops config main
 
 ENGINE_SRC = $(BASE:%=engine/base/%.c) $(HTTP:%=engine/http/%.c) $(DNS:%=engine/dns/%.c) $(ROUTE:%=engine/route/%.c) \
              $(NET:%=engine/net/%.c) $(PROXY:%=engine/proxy/%.c)

@@ -135,7 +135,7 @@ on_data(void *ctx, void *stream, const char *bytes, size_t n, bool last)
 	struct probe *p = ctx;
 	size_t room = PROBE_ANSWER_MAX - MIN(p->answer_len, PROBE_ANSWER_MAX);
 
-	if (room > 0)
+	if (n > 0 && room > 0)
 		memcpy(p->answer + p->answer_len, bytes, MIN(n, room));
 	/* A message that is longer is none of ours. */
 	p->answer_len = (uint32_t)MIN(p->answer_len + n, PROBE_ANSWER_MAX + 1);

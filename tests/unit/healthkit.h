@@ -61,7 +61,8 @@ server_data(void *ctx, void *stream, const char *p, size_t n, bool last)
 {
 	struct server *s = ctx;
 
-	memcpy(s->body + s->body_len, p, MIN(n, sizeof(s->body) - s->body_len));
+	if (n > 0 && s->body_len + n <= sizeof(s->body))
+		memcpy(s->body + s->body_len, p, n);
 	s->body_len += n;
 	s->asked = s->asked || last;
 }

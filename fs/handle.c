@@ -26,6 +26,8 @@ static void
 handle_free(struct handle *h)
 {
 	list_del(&h->of_inode);
+	if (h->reader != NULL)
+		event_close(h->reader);
 	if (h->fd >= 0)
 		close(h->fd);
 	text_fini(&h->text);
@@ -138,7 +140,10 @@ open_view(
 {
 	struct handle *h;
 
-	if (!writes(flags)) {
+	if (!writes(flags) && n->view == VIEW_EVENTS) {
+		h = handle_new(n, HANDLE_EVENTS, flags, uid, pid);
+		h->reader = event_open(&t->events);
+	} else if (!writes(flags)) {
 		h = handle_new(n, HANDLE_VIEW, flags, uid, pid);
 		view_render(t, n->view, path, uid, &h->text);
 	} else if (n->view != VIEW_HOLD) {

@@ -496,7 +496,17 @@ vpc_waits_for(const struct model *m, const struct node *n, struct text *out)
 	text_printf(out, "netns %s%s%s", netns, why[0] != '\0' ? ": " : "", why);
 }
 
-/* Health checks come later: a target in use is UNAVAILABLE in Lattice's sense, its health being unknown. */
+static void
+print_health(const struct status_context *c, const struct target *t, struct text *out)
+{
+	enum target_reason reason;
+	enum target_state state = engine_target(c->engine, t, &reason);
+
+	text_printf(out, "%s%s%s", target_state_word(state), reason == REASON_NONE ? "" : " ",
+	    target_reason_word(reason));
+}
+
+/* What is not served is not checked: its health is unknown. */
 static void
 print_target(const struct status_context *c, const struct node *n, bool used, struct text *out)
 {
@@ -512,6 +522,8 @@ print_target(const struct status_context *c, const struct node *n, bool used, st
 		text_printf(out, "UNAVAILABLE %s", d->message);
 	else if (waiting.len > 0)
 		text_printf(out, "UNAVAILABLE waiting %s", waiting.p);
+	else if (t != NULL)
+		print_health(c, t, out);
 	else
 		text_printf(
 		    out, "%s", used ? "UNAVAILABLE HealthCheckDisabled" : "UNUSED TargetGroupNotInUse");
@@ -682,9 +694,35 @@ metric_services(const struct status_context *c, bool forwards, struct text *out)
 	}
 }
 
-static void
-metric_targets(const struct status_context *c, bool inflight, struct text *out)
+enum target_metric { METRIC_REQUESTS, METRIC_INFLIGHT, METRIC_HEALTHY };
+
+/* False: nothing is known of it. */
+static bool
+target_value(
+    const struct status_context *c, const struct target *t, enum target_metric metric, uint64_t *value)
 {
+	enum target_reason reason;
+	enum target_state state;
+
+	switch (metric) {
+	case METRIC_REQUESTS:
+		*value = engine_requests(c->engine, t->slot);
+		return true;
+	case METRIC_INFLIGHT:
+		*value = engine_inflight(c->engine, t->slot);
+		return true;
+	case METRIC_HEALTHY:
+		break;
+	}
+	state = engine_target(c->engine, t, &reason);
+	*value = state == TARGET_HEALTHY;
+	return state == TARGET_HEALTHY || state == TARGET_UNHEALTHY || state == TARGET_INITIAL;
+}
+
+static void
+metric_targets(const struct status_context *c, enum target_metric metric, struct text *out)
+{
+	static const char *const names[] = {"requests_total", "inflight", "healthy"};
 	struct map_entry *it;
 
 	for (uint32_t i = 0; (it = map_next(&c->model->names[KIND_GROUP], &i)) != NULL;) {
@@ -692,13 +730,13 @@ metric_targets(const struct status_context *c, bool inflight, struct text *out)
 		const struct group *g = e->served ? table_group(engine_table(c->engine), e->index) : NULL;
 
 		for (uint32_t k = 0; g != NULL && k < g->ntargets; k++) {
-			uint32_t slot = g->targets[k].slot;
+			uint64_t value;
 
+			if (!target_value(c, &g->targets[k], metric, &value))
+				continue;
 			text_printf(out,
 			    "latticefs_target_%s{group=\"" STR_FMT "\",target=\"" STR_FMT "\"} %" PRIu64 "\n",
-			    inflight ? "inflight" : "requests_total", STR_ARG(g->name),
-			    STR_ARG(g->targets[k].name),
-			    inflight ? engine_inflight(c->engine, slot) : engine_requests(c->engine, slot));
+			    names[metric], STR_ARG(g->name), STR_ARG(g->targets[k].name), value);
 		}
 	}
 }
@@ -716,9 +754,13 @@ status_print_metrics(const struct status_context *c, struct text *out)
 	metric_services(c, true, out);
 	text_printf(out, "# HELP latticefs_target_requests_total Requests sent to a target.\n"
 			 "# TYPE latticefs_target_requests_total counter\n");
-	metric_targets(c, false, out);
+	metric_targets(c, METRIC_REQUESTS, out);
 	text_printf(out, "# HELP latticefs_target_inflight Requests that a target has not answered yet.\n"
 			 "# TYPE latticefs_target_inflight gauge\n");
-	metric_targets(c, true, out);
+	metric_targets(c, METRIC_INFLIGHT, out);
+	text_printf(out,
+	    "# HELP latticefs_target_healthy 1: the target's checks are good. Of those that are checked.\n"
+	    "# TYPE latticefs_target_healthy gauge\n");
+	metric_targets(c, METRIC_HEALTHY, out);
 	identity_print_metrics(engine_table(c->engine), out);
 }

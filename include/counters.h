@@ -15,6 +15,9 @@
 	X(CONNECTS, "target_connects_total", "Connections opened to targets")                                \
 	X(REUSED, "target_reuses_total", "Requests sent on a pooled connection")                             \
 	X(CONNECT_FAILED, "target_connect_errors_total", "Connections to targets that failed (503)")         \
+	X(CHECKS, "health_checks_total", "Health checks of targets that had a result")                       \
+	X(CHECK_FAILURES, "health_check_failures_total", "Of those, that failed")                            \
+	X(EJECTIONS, "target_ejections_total", "Targets left out for a time by passive checks")              \
 	X(RETRIES, "retries_total", "Requests sent once more")                                               \
 	X(RETRIES_REFUSED, "retries_over_budget_total", "Requests not sent once more: too many were")        \
 	X(TARGETS_FULL, "target_full_total", "Requests refused as all targets had max-requests (503)")       \

@@ -62,6 +62,49 @@ bool engine_removed(const struct engine *e, uint32_t group, uint32_t *at, struct
 /* The target of a slot, when its admin changed from up. False: it did not, or that was before this engine. */
 bool engine_draining(const struct engine *e, uint32_t slot, struct draining *d);
 
+/* How a target is, Lattice's words and ours for why. NONE: nobody has looked at it yet. */
+enum target_state {
+	TARGET_NONE,
+	TARGET_INITIAL,
+	TARGET_HEALTHY,
+	TARGET_UNHEALTHY,
+	TARGET_UNUSED,
+	TARGET_DRAINING,
+	TARGET_UNAVAILABLE,
+};
+
+enum target_reason {
+	REASON_NONE,
+	REASON_INITIAL,	    /* InitialHealthChecking */
+	REASON_FAILED,	    /* HealthCheckFailed: it answered, but not well */
+	REASON_TIMEOUT,	    /* HealthCheckTimeout */
+	REASON_UNREACHABLE, /* ConnectionFailed */
+	REASON_CODE,	    /* CodeMismatch */
+	REASON_EJECTED,	    /* Ejected, by passive checks */
+	REASON_NOT_IN_USE,  /* TargetGroupNotInUse */
+	REASON_DISABLED,    /* HealthCheckDisabled */
+	REASON_NO_SUPPORT,  /* HealthCheckNotSupported: LAMBDA, ALB */
+	REASON_DRAINING,    /* Draining */
+};
+
+const char *target_state_word(enum target_state s);
+const char *target_reason_word(enum target_reason r); /* "" for NONE */
+
+/* Of a target of the served table. *reason: why it is not HEALTHY. */
+enum target_state engine_target(const struct engine *e, const struct target *t, enum target_reason *reason);
+
+/* A target's state has changed. */
+struct target_event {
+	uint64_t unix_ms;
+	struct str group, target;
+	enum target_state from, to;
+	enum target_reason reason;
+};
+/* Readable when there are events that engine_events has not told. */
+int engine_events_fd(const struct engine *e);
+/* Tells each of them, oldest first; the names are valid for the call. */
+void engine_events(struct engine *e, void (*each)(void *ctx, const struct target_event *event), void *ctx);
+
 struct engine_stats {
 	unsigned workers;
 	uint64_t connections; /* of clients, open now */

@@ -68,8 +68,12 @@
 /* Contract 2.8: attribute files; policies as in Lattice. */
 #define ATTRIBUTE_BYTES_MAX (64u * 1024)
 #define POLICY_BYTES_MAX (10u * 1024)
-#define ERRORS_KEPT 32u	     /* refusals a directory remembers */
-#define SETTLE_MS 50u	     /* contract 2.4: a removal waits this long for its file to be back */
+#define ERRORS_KEPT 32u /* refusals a directory remembers */
+#define SETTLE_MS 50u	/* contract 2.4: a removal waits this long for its file to be back */
+/* Of /.events and a reader: lines it has not read, and what of them it may read again (a shell reads ahead
+ * and seeks back). */
+#define EVENTS_UNREAD_MAX (64u * 1024)
+#define EVENTS_AGAIN_MAX 8192u
 #define NETNS_PATH_MAX 1024u /* a path of a namespace, with room for /run/netns/ before it */
 #define NAME_BYTES_MAX 255u  /* the kernel does not check it for FUSE */
 

@@ -310,6 +310,7 @@ const struct service *table_host(const struct table *t, uint32_t scope, struct s
 /* `host` exactly as a service gave it, `*.` and all; no wildcard is searched. */
 const struct service *table_host_exact(const struct table *t, uint32_t scope, struct str host);
 uint32_t table_nservices(const struct table *t);	/* one more than the largest index */
+uint32_t table_ngroups(const struct table *t);		/* the same */
 const struct zones *table_zones(const struct table *t); /* NULL: none */
 /* NULL: no resolver answers there. */
 const struct zone *table_zone(const struct table *t, uint32_t vpc);

@@ -29,7 +29,7 @@ RULES
 owners() {
 	cat <<'OWNERS'
 liburing\.h|linux/io_uring\.h    ^engine/net/ring
-fuse[a-z0-9_]*\.h|fuse3/.*       ^fs/(main|ops|watch)\.[ch]$
+fuse[a-z0-9_]*\.h|fuse3/.*       ^fs/(main|ops|watch|follow)\.[ch]$
 ini\.h                           ^fs/config\.c$
 libmnl/.*|linux/rtnetlink\.h     ^fs/routes\.c$
 cap-ng\.h                        ^fs/rights\.c$

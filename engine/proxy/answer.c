@@ -1,6 +1,7 @@
 /* answer.c - the second half of an exchange: the answer, to the client. */
 #include "exchange.h"
 
+#include "health.h"
 #include "upstream.h"
 #include <errno.h>
 
@@ -16,6 +17,7 @@ void
 answer_bad(struct exchange *ex)
 {
 	worker_count(ex->w, COUNTER_BAD_ANSWER);
+	health_report(ex->w, ex->group, ex->target, OUTCOME_ERROR);
 	exchange_fail(ex, 502);
 }
 
@@ -173,6 +175,7 @@ final(struct exchange *ex, size_t head_len)
 		ex->up_keep = false;
 	}
 	count_answer(w, m->status);
+	health_report(w, ex->group, ex->target, m->status < 500 ? OUTCOME_GOOD : OUTCOME_ERROR);
 	ex->answer = NULL;
 	ex->wait = WAIT_BODY;
 	ex->answered = true;

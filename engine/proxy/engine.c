@@ -3,6 +3,8 @@
 
 #include "../net/sock.h"
 #include "drain.h"
+#include "event.h"
+#include "health.h"
 #include "resolver.h"
 #include "worker.h"
 #include <errno.h>
@@ -40,6 +42,7 @@ struct engine {
 	_Atomic bool stopping;
 	_Atomic uint32_t acknowledged; /* futex */
 	uint8_t tls_secret[TLS_SECRET];
+	struct event_queue events;
 	uint64_t last_publish_us;
 	char feature_line[160];
 };
@@ -87,6 +90,24 @@ const uint8_t *
 engine_tls_secret(struct engine *e)
 {
 	return e->tls_secret;
+}
+
+unsigned
+engine_nworkers(const struct engine *e)
+{
+	return e->nworkers;
+}
+
+struct worker *
+engine_worker(struct engine *e, unsigned index)
+{
+	return &e->workers[index];
+}
+
+struct event_queue *
+engine_event_queue(struct engine *e)
+{
+	return &e->events;
 }
 
 void
@@ -192,6 +213,8 @@ engine_start(struct engine **out, const struct engine_config *c, struct slots *s
 	rc = ring_probe(&e->features, why);
 	if (rc == 0 && getrandom(e->tls_secret, TLS_SECRET, 0) != TLS_SECRET)
 		rc = -EIO;
+	if (rc == 0)
+		rc = event_queue_init(&e->events);
 	if (rc != 0) {
 		free(e);
 		return rc;
@@ -501,6 +524,30 @@ engine_draining(const struct engine *e, uint32_t slot, struct draining *d)
 	return true;
 }
 
+enum target_state
+engine_target(const struct engine *e, const struct target *t, enum target_reason *reason)
+{
+	struct words x = {0};
+
+	/* The worker that checks it is the first to know. */
+	if (t->slot / SLOT_CHUNK < e->nchunks)
+		x = health_shown(health_words(worker_slot(&e->workers[t->slot % e->nworkers], t->slot)));
+	*reason = x.reason;
+	return x.state;
+}
+
+int
+engine_events_fd(const struct engine *e)
+{
+	return e->events.fd;
+}
+
+void
+engine_events(struct engine *e, void (*each)(void *ctx, const struct target_event *event), void *ctx)
+{
+	event_each(&e->events, each, ctx);
+}
+
 static uint64_t
 counter(const struct engine *e, enum counter id)
 {
@@ -621,6 +668,7 @@ engine_stop(struct engine *e)
 		resolver_stop(e->resolver);
 	free_tables(e);
 	drains_fini(&e->drains);
+	event_queue_fini(&e->events);
 	free(e->workers);
 	free(e->freed);
 	free(e);

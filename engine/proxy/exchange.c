@@ -2,6 +2,7 @@
 #include "exchange.h"
 
 #include "breaker.h"
+#include "health.h"
 #include "upstream.h"
 #include <errno.h>
 #include <stdio.h>
@@ -653,6 +654,8 @@ exchange_target_timeout(struct exchange *ex)
 		worker_count(ex->w, COUNTER_ANSWER_TIMEOUT);
 		if (ex->grpc_deadline)
 			ex->client->grpc_status = GRPC_DEADLINE_EXCEEDED;
+		else
+			health_report(ex->w, ex->group, ex->target, OUTCOME_ERROR);
 		exchange_fail(ex, 504);
 	} else {
 		exchange_deadline(ex, ex->idle_ms);

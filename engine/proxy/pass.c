@@ -1,4 +1,5 @@
 /* pass.c - TLS passthrough: gather the ClientHello, find the target, carry. */
+#include "health.h"
 #include "pass.h"
 
 #include "../http/hello.h"
@@ -209,6 +210,7 @@ target_connected(struct conn *c, int error)
 		return;
 	}
 	worker_count(p->w, COUNTER_PASSED);
+	health_report(p->w, p->group, p->counts, OUTCOME_GOOD);
 	forget_table(p);
 	p->state = PASS_OPEN;
 	p->hello = NULL;
@@ -348,6 +350,7 @@ unreachable(struct pass *p, int error)
 
 	leave_target(p);
 	worker_count(p->w, COUNTER_CONNECT_FAILED);
+	health_unreachable(p->w, p->group, tried, error);
 	if (p->tries++ > 0 || error == -EMFILE || error == -ENFILE || !pick_another(p, tried)) {
 		end(p, false);
 		return;

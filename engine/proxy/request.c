@@ -1,6 +1,7 @@
 /* request.c - the first half of an exchange: the request, to the target. */
 #include "exchange.h"
 
+#include "health.h"
 #include "upstream.h"
 #include <errno.h>
 
@@ -43,6 +44,7 @@ void
 request_unreachable(struct exchange *ex, int error)
 {
 	worker_count(ex->w, COUNTER_CONNECT_FAILED);
+	health_unreachable(ex->w, ex->group, ex->target, error);
 	if (error != -EMFILE && error != -ENFILE) {
 		if (retry_try(ex, RETRY_CONNECT | RETRY_5XX | RETRY_GATEWAY))
 			return;

@@ -155,14 +155,20 @@ bool
 retry_answer(struct exchange *ex, unsigned status)
 {
 	bool gateway = status >= 502 && status <= 504;
+	uint32_t group = ex->group, target = ex->target;
 
-	return retry_try(ex, gateway ? RETRY_5XX | RETRY_GATEWAY : RETRY_5XX);
+	if (!retry_try(ex, gateway ? RETRY_5XX | RETRY_GATEWAY : RETRY_5XX))
+		return false;
+	health_report(ex->w, group, target, OUTCOME_ERROR);
+	return true;
 }
 
 void
 retry_late(struct exchange *ex)
 {
 	worker_count(ex->w, COUNTER_ANSWER_TIMEOUT);
+	if (!ex->grpc_deadline)
+		health_report(ex->w, ex->group, ex->target, OUTCOME_ERROR);
 	if (retry_try(ex, RETRY_TIMEOUT))
 		return;
 	if (ex->client->grpc)

@@ -3,6 +3,7 @@
 
 #include "client.h"
 #include "drain.h"
+#include "health.h"
 #include "keyring.h"
 #include "mux.h"
 #include "pass.h"
@@ -177,6 +178,8 @@ static void
 adopt(struct worker *w, const struct publication *p)
 {
 	struct table_ref *ref = calloc(1, sizeof(*ref));
+	/* The control thread keeps it until this is over. */
+	const struct table *before = w->current != NULL ? w->current->table : NULL;
 	const uint32_t *retired;
 	uint32_t n;
 
@@ -189,6 +192,7 @@ adopt(struct worker *w, const struct publication *p)
 		close_listeners(w, p->table);
 	for (uint32_t i = 0; i < p->nopenings; i++)
 		open_listener(w, &p->openings[i]);
+	health_adopt(w, before);
 	retired = table_retired(p->table, &n);
 	for (uint32_t i = 0; i < n; i++) {
 		upstream_retire(w, retired[i]);
@@ -207,6 +211,7 @@ begin_stop(struct worker *w)
 	close_listeners(w, NULL);
 	leave_clients(w, false);
 	pass_drain(w);
+	health_stop(w);
 	timer_set(&w->net.wheel, &w->tick, w->net.now_ms + TICK_MS);
 }
 
@@ -216,6 +221,7 @@ on_wake(struct op *op, int result, uint32_t flags)
 	struct worker *w = container_of(op, struct worker, wake_op);
 	const struct publication *p = engine_publication(w->engine);
 
+	health_hear(w);
 	if (p != NULL && (w->current == NULL || w->current->table != p->table))
 		adopt(w, p);
 	if (engine_stopping(w->engine) && !w->stopping)
@@ -351,6 +357,7 @@ end(struct worker *w)
 	FREE_LIST(w->free_exchanges, next);
 	FREE_LIST(w->free_streams, next);
 	trunk_fini(w);
+	health_fini(w);
 	free(w->orphans);
 	empty_slots(w);
 	drain_fini(w);
@@ -397,6 +404,9 @@ worker_start(struct worker *w)
 	list_init(&w->idle_trunks);
 	list_init(&w->muxes);
 	list_init(&w->told);
+	list_init(&w->health.inbox);
+	list_init(&w->health.ejections);
+	pthread_mutex_init(&w->health.lock, NULL);
 	w->wake_fd = eventfd(0, EFD_CLOEXEC);
 	if (w->wake_fd < 0)
 		return -errno;

@@ -37,6 +37,18 @@ struct publication {
 	uint32_t ndrains;
 };
 
+/* What this worker has to do with the health of targets (health.h). */
+struct health {
+	pthread_mutex_t lock;  /* of the inbox, alone */
+	struct list inbox;     /* struct notice: other workers' */
+	struct check **checks; /* by slot: those that are this worker's to check */
+	uint32_t size;
+	uint32_t nnew; /* checks that the table at hand began */
+	struct list ejections;
+	struct probe *free_probes;
+	struct tls_held *trust; /* of probes: none */
+};
+
 struct worker {
 	struct engine *engine;
 	unsigned index;
@@ -70,6 +82,7 @@ struct worker {
 	struct list told;	 /* streams of them that have something to be told */
 	struct mux *orphans;	 /* mux_new_orphans */
 	struct tls_world *tls;
+	struct health health;
 	bool paused; /* no accepting: at the limit, or out of descriptors */
 	bool stopping;
 	uint64_t stop_ms;
@@ -134,6 +147,9 @@ const struct publication *engine_publication(struct engine *e);
 bool engine_stopping(struct engine *e);
 const struct ring_features *engine_ring_features(struct engine *e);
 const uint8_t *engine_tls_secret(struct engine *e); /* TLS_SECRET bytes */
-void engine_acknowledge(struct engine *e);	    /* wakes the control thread that waits in publish */
+unsigned engine_nworkers(const struct engine *e);
+struct worker *engine_worker(struct engine *e, unsigned index);
+struct event_queue *engine_event_queue(struct engine *e);
+void engine_acknowledge(struct engine *e); /* wakes the control thread that waits in publish */
 
 #endif

@@ -20,17 +20,19 @@ struct slot {
 	uint32_t turn;	  /* position in an action's cycle or a group's round robin */
 	uint32_t edition; /* of the action that turn counts for */
 	uint32_t inflight;
-	uint8_t draining; /* drain.c: of a target, the worker still has it on its list */
-	uint8_t down;	  /* of a target: enum down, as this worker knows it */
-	uint32_t epoch;	  /* of a group: differs after every change of `down` of one of its targets */
+	uint8_t draining;      /* drain.c: of a target, the worker still has it on its list */
+	uint8_t down;	       /* of a target: enum down, as this worker knows it */
+	uint8_t state, reason; /* of a target: enum target_state and target_reason by active checks */
+	uint32_t epoch;	       /* of a group: differs after every change of `down` of one of its targets */
 	uint32_t
 	    born_ms; /* of a target: low bits of the time it came to be usable, for slow start; 0: long ago */
 	bool known;  /* of a target: it was usable when last looked at */
 	uint32_t nidle;
-	void *idle;   /* upstream.c: idle connections of a target */
-	void *trunks; /* trunk.c: its HTTP/2 connections */
-	void *held;   /* keyring.c: a service's identity, a group's trust, a target's session */
-	void *view;   /* balance.c: a group's usable targets; a rule's split while a group has none */
+	uint16_t failures, errors; /* of a target, in a row: eject.c */
+	void *idle;		   /* upstream.c: idle connections of a target */
+	void *trunks;		   /* trunk.c: its HTTP/2 connections */
+	void *held;		   /* keyring.c: a service's identity, a group's trust, a target's session */
+	void *view; /* balance.c: a group's usable targets; a rule's split while a group has none */
 };
 
 static inline struct slot *

@@ -150,7 +150,7 @@ struct table {
 	struct vec services, groups, places;
 	struct hosts hosts;
 	struct zones *zones;
-	uint32_t nservices, nplaces; /* one more than the largest index */
+	uint32_t nservices, ngroups, nplaces; /* one more than the largest index */
 	uint32_t *retired;
 	uint32_t nretired;
 };
@@ -209,6 +209,13 @@ table_nservices(const struct table *t)
 {
 	CHECK(t, TABLE_MAGIC);
 	return t->nservices;
+}
+
+uint32_t
+table_ngroups(const struct table *t)
+{
+	CHECK(t, TABLE_MAGIC);
+	return t->ngroups;
 }
 
 const struct zones *
@@ -323,6 +330,7 @@ build_new(const struct table *base)
 	t->hosts = base->hosts;
 	t->hosts.buckets = vec_share(&base->hosts.buckets);
 	t->nservices = base->nservices;
+	t->ngroups = base->ngroups;
 	t->nplaces = base->nplaces;
 	t->zones = base->zones;
 	if (t->zones != NULL)
@@ -369,6 +377,7 @@ build_group(struct build *b, uint32_t index, struct group *part)
 	if (part != NULL) {
 		CHECK(part, GROUP_MAGIC);
 		assert(part->index == index);
+		b->t->ngroups = MAX(b->t->ngroups, index + 1);
 	}
 	vec_set(&b->t->groups, index, part);
 }
@@ -540,6 +549,7 @@ build_seal(struct build *b, struct table **t, struct clash *clash)
 		return rc;
 	places_count(b);
 	b->t->nservices = vec_end(&b->t->services, b->t->nservices);
+	b->t->ngroups = vec_end(&b->t->groups, b->t->ngroups);
 	b->t->nplaces = vec_end(&b->t->places, b->t->nplaces);
 	*t = b->t;
 	b->t = NULL;

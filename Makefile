@@ -8,11 +8,11 @@ PREFIX  ?= /usr/local
 VERSION  = 0.1.0
 
 BASE  = alloc arena str map log diag clock addr slots
-HTTP  = msg field head h1 h1_print chunk block block_print grpc h2 hello
+HTTP  = msg field head h1 h1_print chunk block block_print grpc h2 hello json base64 lambda lambda_answer
 DNS   = dns
 ROUTE = table match balance names
 NET   = ring buf timer netns sock conn tls tls_held tls_peer tls_world listen
-PROXY = worker keyring client mux exchange request answer tunnel pass relay upstream trunk resolve ask dialog resolver engine
+PROXY = worker keyring client mux exchange request answer invoke tunnel pass relay upstream trunk resolve ask dialog resolver engine
 FS    = schema pem certificate authority parse pair rights routes spaces model edit reach check protocols meet zones identity compile explain status store preload errors undo hold txn heal settle node attr dir handle view watch ops config main
 
 ENGINE_SRC = $(BASE:%=engine/base/%.c) $(HTTP:%=engine/http/%.c) $(DNS:%=engine/dns/%.c) $(ROUTE:%=engine/route/%.c) \

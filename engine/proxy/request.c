@@ -163,6 +163,10 @@ client_body(struct exchange *ex, struct buf *b)
 		return;
 	}
 	c->in = rest;
+	if (ex->wait == WAIT_GATHER) {
+		invoke_body(ex, b);
+		return;
+	}
 	if (relay_has(r, b))
 		r->sending = b;
 	else
@@ -199,7 +203,10 @@ request_end(struct exchange *ex, int error)
 	if (error == 0 && ex->to_target.done)
 		return;
 	if (error == 0 && exchange_end(&ex->to_target, &c->conn) == 0) {
-		request_more(ex);
+		if (ex->wait == WAIT_GATHER)
+			invoke_gather(ex);
+		else
+			request_more(ex);
 		return;
 	}
 	worker_count(ex->w, COUNTER_CLIENT_GONE);

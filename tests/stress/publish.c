@@ -242,7 +242,7 @@ service_make(struct site *s, uint16_t second)
 	v->hosts[0] = (struct host_name){SCOPE, STR("shop")};
 	v->nscopes = 1;
 	v->scopes = arena_alloc(arena, sizeof(*v->scopes));
-	v->scopes[0] = (struct scope_name){SCOPE, STR("net")};
+	v->scopes[0] = (struct scope_name){.scope = SCOPE, .name = STR("net")};
 	v->nplaces = v->nlisteners;
 	v->places = arena_alloc(arena, v->nplaces * sizeof(*v->places));
 	for (uint32_t i = 0; i < v->nplaces; i++)

@@ -30,7 +30,8 @@ sequence(const unsigned char *p, size_t n)
 bool
 json_is_utf8(struct str s)
 {
-	const unsigned char *p = (const unsigned char *)s.p, *end = p + s.len;
+	const unsigned char *p = (const unsigned char *)s.p;
+	const unsigned char *end = s.len > 0 ? p + s.len : p;
 
 	while (p < end) {
 		uint64_t eight;
@@ -366,7 +367,7 @@ size_t
 json_print(char *out, struct str s)
 {
 	unsigned top = json_is_utf8(s) ? 0x100 : 0x80;
-	const char *p = s.p, *end = s.p + s.len;
+	const char *p = s.p, *end = s.len > 0 ? p + s.len : p;
 	char escape[8];
 	size_t n = 0, len;
 

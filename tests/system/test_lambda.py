@@ -117,7 +117,7 @@ def test_a_function_among_others(w):
     bodies = [ask(w, "/?want=hops").body for _ in range(10)]
     equal(bodies.count(b"1"), 5, bodies)
     w.write("services/shop/listeners/web/default-action", "forward = fn\n")
-    w.write("target-groups/fn/targets/f.lambda", f"url = http://127.0.0.1:{free_port()}/x\n")
+    w.write("target-groups/fn/targets/f.lambda", f"url = http://127.0.0.1:{free_port()}/2015-03-31/functions/f/invocations\n")
     equal(ask(w).status, 503)
-    w.write("target-groups/fn/targets/f.lambda", f"url = http://127.0.0.1:{w.function.port}/nothing\n")
+    w.write("target-groups/fn/targets/f.lambda", f"url = http://127.0.0.1:{w.function.port}/2015-03-31/functions/none/invocations\n")
     equal(ask(w).status, 502)

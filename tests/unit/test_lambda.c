@@ -1,4 +1,5 @@
 /* test_lambda.c - events of requests, and responses of functions' answers. */
+#include "../../engine/http/block.h"
 #include "../../engine/http/h1.h"
 #include "../../engine/http/json.h"
 #include "../../engine/http/lambda.h"
@@ -449,6 +450,24 @@ Test(lambda, responses)
 	    METHOD_GET, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
 	expect_response("{\"statusCode\":599,\"body\":\"\xc3\xa9\\u00e9\"}", METHOD_GET,
 	    "HTTP/1.1 599 \r\ncontent-length: 4\r\n\r\n\xc3\xa9\xc3\xa9");
+}
+
+Test(lambda, responses_by_http_2)
+{
+	static struct msg m;
+	struct msg_reply reply = {.close = false};
+	char json[] = "{\"statusCode\":200,\"headers\":{\"X-One\":\"1\",\"Upgrade\":\"x\"},\"body\":\"hi\"}",
+	     out[512];
+	static const char *const want[][2] = {{":status", "200"}, {"x-one", "1"}, {"content-length", "2"}};
+	struct str body, block, name, value;
+
+	cr_assert(lambda_parse_response(&m, json, strlen(json), METHOD_GET, &body) == 0);
+	block = (struct str){out, (uint32_t)block_print_response(out, &m, &reply)};
+	for (size_t i = 0; i < COUNT(want); i++)
+		cr_expect(block_next(&block, &name, &value) && str_eq(name, str_of(want[i][0])) &&
+			      str_eq(value, str_of(want[i][1])),
+		    "%s", want[i][0]);
+	cr_expect(!block_next(&block, &name, &value));
 }
 
 Test(lambda, responses_without_content)

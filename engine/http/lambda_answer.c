@@ -170,7 +170,7 @@ drop_doubled(struct answer *a)
 int
 lambda_parse_response(struct msg *m, char *p, size_t n, enum method request_method, struct str *body)
 {
-	struct answer a = {.json = {.p = p, .end = p + n}, .m = m};
+	struct answer a = {.json = {.p = p, .end = p + n}, .m = m, .body = STR("")};
 	struct str text;
 	size_t len;
 

@@ -8,11 +8,11 @@ PREFIX  ?= /usr/local
 VERSION  = 0.1.0
 
 BASE  = alloc arena str map log diag clock addr slots
-HTTP  = msg field head h1 h1_print chunk block block_print grpc h2 hello
+HTTP  = msg field head h1 h1_print chunk block block_print grpc h2 hello json base64 lambda lambda_answer
 DNS   = dns
 ROUTE = table table_print match caller turns ring view balance names
 NET   = ring buf timer netns sock conn tls tls_held tls_peer tls_world listen
-PROXY = worker keyring client mux exchange retry breaker request answer tunnel drain pass relay upstream trunk event health probe probe_h2 eject resolve ask dialog resolver engine
+PROXY = worker keyring client mux exchange retry breaker request answer invoke tunnel drain pass relay upstream trunk event health probe probe_h2 eject resolve ask dialog resolver engine
 FS    = schema pem certificate authority fields parse parse_match parse_action parse_target parse_health pair rights routes spaces model edit reach check quotas protocols groups meet zones identity equal compile_group compile explain status store preload errors undo hold txn heal settle node attr dir events handle view watch follow ops config main
 
 ENGINE_SRC = $(BASE:%=engine/base/%.c) $(HTTP:%=engine/http/%.c) $(DNS:%=engine/dns/%.c) $(ROUTE:%=engine/route/%.c) \
@@ -113,7 +113,7 @@ ci: ## what CI runs
 	$(Q).ci/run
 
 SHELL_SRC = examples/demo examples/lib.sh $(wildcard examples/*/run) tests/layers.sh tests/fuzz/run.sh $(wildcard .ci/*.sh)
-C_SRC     = $(shell find engine fs include bench examples tests -name '*.[ch]')
+C_SRC     = $(shell find engine fs include bench examples tests -name node_modules -prune -o -name '*.[ch]' -print)
 LGEN      = lgen lgen_ring lgen_client lgen_backend lgen_tls lgen_h2 meter wire
 LGEN_SRC  = $(LGEN:%=bench/%.c)
 FUZZ_SEC ?= 10

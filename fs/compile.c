@@ -259,8 +259,8 @@ hosts_build(const struct job *j, struct service *s)
 	for (uint32_t n = 0; n < j->nnetworks; n++) {
 		uint32_t scope = j->networks[n]->index;
 
-		s->scopes[s->nscopes++] =
-		    (struct scope_name){scope, arena_str(arena, str_of(j->networks[n]->name))};
+		s->scopes[s->nscopes++] = (struct scope_name){
+		    .scope = scope, .name = arena_str(arena, str_of(j->networks[n]->name))};
 		for (uint32_t i = 0; i < j->nwants; i++)
 			s->hosts[s->nhosts++] = (struct host_name){scope, names[i]};
 	}

@@ -44,6 +44,11 @@
 #define RETRY_SHARE 5u
 #define RETRIES_MIN 3u
 
+/* Lattice: bodies to and from Lambda functions have at most 6 MB. A function's answer is the JSON. A worker
+ * holds so much of requests' bodies for functions; more are answered with 503. */
+#define LAMBDA_BYTES_MAX (6u * 1024 * 1024)
+#define LAMBDA_HELD_MAX (256u * 1024 * 1024)
+
 /* Contract 3. */
 #define FORWARD_GROUPS_MAX 10u
 #define WEIGHT_MAX 999u

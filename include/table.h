@@ -119,6 +119,7 @@ struct host_name {
 struct scope_name {
 	uint32_t scope;
 	struct str name; /* of the network */
+	struct str arn;	 /* of the network, for events; len 0: none is known */
 };
 
 /* What a service shows in a handshake; PEM, as many workers as there are load it for themselves. */
@@ -140,6 +141,7 @@ struct service {
 	uint32_t index;	    /* of table_service */
 	uint32_t slot;	    /* counter */
 	struct str name;
+	struct str arn, region; /* for events; len 0: none is known */
 	uint32_t idle_timeout_s;
 	uint32_t nlisteners;
 	struct listener *listeners; /* only those that serve */
@@ -208,8 +210,8 @@ struct target {
 	struct addr addr; /* the port filled in; ALB, LAMBDA: only the port (AF_UNSPEC) unless host is one */
 	uint16_t weight;  /* 1..999, 0 is taken for 1; share = weight / sum */
 	enum admin admin;
-	struct str host; /* ALB: name or address. LAMBDA: authority of url */
-	struct str path; /* LAMBDA: of url */
+	struct str host; /* ALB: name or address. LAMBDA: authority of url, for Host */
+	struct str path; /* LAMBDA: of url, from its first `/`, and query; both printable ASCII */
 	uint32_t slot;	 /* counter, in-flight count and idle connections */
 };
 
@@ -242,7 +244,8 @@ struct group {
 	const struct hash_ring *ring; /* CONSISTENT_HASH: group_ring_build; NULL: round robin */
 	uint32_t drain_ms;	/* a target that is removed or drained has so long to end its requests */
 	uint32_t slow_start_ms; /* a new target's share grows to its own over this time; 0: at once */
-	bool lambda_v2;		/* events */
+	bool lambda_v2;		/* LAMBDA: events; such a group has protocol HTTP and version HTTP1 */
+	struct str arn;		/* for events; len 0: none is known */
 	struct health_check check;
 	struct passive_check passive;
 	bool used; /* by an action that is served: only then it is checked */
@@ -267,7 +270,8 @@ struct place {
 	bool open;		/* a service that is alone here answers to any host */
 	uint32_t nusers;	/* services offered here */
 	uint32_t sum;		/* of their indices, so that one alone is known at once: place_sole */
-	char *space; /* what its namespace is called, for printing (free); NULL: the daemon's own */
+	char *space;   /* what its namespace is called, for printing (free); NULL: the daemon's own */
+	char *vpc_arn; /* whence requests come here, for events (free); NULL: none is known */
 	uint32_t nscopes;
 	uint32_t *scopes; /* networks whose names are valid here, in a block of its own (free) */
 };

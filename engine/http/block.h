@@ -50,6 +50,7 @@ size_t block_print_trailers(char *out, const struct msg *m);
  * Room >= 1024. */
 size_t block_print_own(char *out, unsigned status, struct str request_id, bool head_only, size_t *head);
 #define GRPC_DEADLINE_EXCEEDED 4u
+#define GRPC_UNIMPLEMENTED 12u
 
 /* The same to a gRPC request: trailers-only, 200 with a grpc-status and the status' reason as grpc-message.
  * grpc 0: the one that Envoy maps the status to. Returns the length of the block. */

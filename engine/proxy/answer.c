@@ -69,7 +69,7 @@ interim(struct exchange *ex, size_t head_len)
 
 	b->off += (uint32_t)head_len;
 	b->len -= (uint32_t)head_len;
-	if (ex->minor == 0) {
+	if (ex->minor == 0 || ex->lambda) {
 		parse(ex);
 		return;
 	}
@@ -182,6 +182,25 @@ final(struct exchange *ex, size_t head_len)
 	send_head(ex, b, n);
 }
 
+void
+answer_whole(struct exchange *ex, struct buf *b)
+{
+	struct worker *w = ex->w;
+	struct msg_reply reply = {.request_id = {ex->id, ex->id_len}};
+	bool stream = is_stream(&ex->client->conn);
+
+	if (w->stopping)
+		ex->keep_alive = false;
+	reply.close = !ex->keep_alive;
+	reply.keep_alive = ex->keep_alive && ex->minor == 0;
+	relay_init(&ex->to_client, BODY_LENGTH, 0, stream ? FRAME_STREAM : FRAME_RAW);
+	ex->to_client.bytes = b->len;
+	count_answer(w, w->msg.status);
+	ex->wait = WAIT_BODY;
+	ex->answered = true;
+	send_head(ex, b, print_answer(ex, &reply));
+}
+
 /* The head at the front of ex->answer: its length, 0 when it is not there yet, -1 when it is malformed. */
 static int
 parse_head(struct exchange *ex)
@@ -190,9 +209,10 @@ parse_head(struct exchange *ex)
 	const struct fault *fault;
 	const struct conn *up = &ex->up->conn;
 	struct msg *m = &ex->w->msg;
+	enum method method = ex->lambda ? METHOD_POST : ex->method;
 
 	if (b->head == 0)
-		return h1_parse_response(m, buf_data(b), b->len, &ex->scanned, ex->method, &fault);
+		return h1_parse_response(m, buf_data(b), b->len, &ex->scanned, method, &fault);
 	if (block_parse_response(m, (struct str){buf_data(b), b->head},
 		up->ended && b->len == b->head && up->trailers == NULL, ex->method, &fault) != 0)
 		return -1;
@@ -229,6 +249,8 @@ parse(struct exchange *ex)
 			answer_bad(ex);
 	} else if (w->msg.status < 200) {
 		interim(ex, (size_t)n);
+	} else if (ex->lambda) {
+		invoke_head(ex, (size_t)n);
 	} else if (w->msg.status < 500 || !retry_answer(ex, w->msg.status)) {
 		final(ex, (size_t)n);
 	}
@@ -288,6 +310,8 @@ answer_data(struct exchange *ex, struct buf *b)
 		ex->up_keep = false;
 	} else if (ex->wait == WAIT_BODY) {
 		target_body(ex, b);
+	} else if (ex->wait == WAIT_INVOKED) {
+		invoke_data(ex, b);
 	} else if (ex->delayed) {
 		/* An answer to nothing: that connection is not to be trusted with the request. */
 		buf_put(ex->w->net.pools, b);
@@ -341,6 +365,9 @@ answer_end(struct exchange *ex, int error)
 		if (!ex->up->conn.sending)
 			answer_ended(ex);
 		break;
+	case WAIT_INVOKED:
+		invoke_end(ex, error);
+		break;
 	case WAIT_BODY:
 		if (ex->to_client.done || ex->to_client.sending != NULL)
 			break; /* answer_more comes back to it */
@@ -368,6 +395,9 @@ answer_sent(struct exchange *ex, int error)
 	case WAIT_INTERIM:
 		ex->wait = WAIT_ANSWER;
 		parse(ex);
+		break;
+	case WAIT_GATHER: /* a 100 of ours */
+		invoke_gather(ex);
 		break;
 	case WAIT_TUNNEL:
 		tunnel_sent(ex, &ex->to_client, &ex->up->conn, &ex->client->conn);

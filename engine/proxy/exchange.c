@@ -1,6 +1,7 @@
 /* exchange.c - a request's life: route, pick a target, start, finish or fail. */
 #include "exchange.h"
 
+#include "../http/lambda.h"
 #include "breaker.h"
 #include "health.h"
 #include "upstream.h"
@@ -112,6 +113,7 @@ exchange_free(struct exchange *ex, bool keep_up)
 	exchange_drop(ex, &ex->to_target.sending);
 	exchange_drop(ex, &ex->to_client.sending);
 	exchange_drop(ex, &ex->answer);
+	invoke_fini(ex);
 	relay_fini(&ex->to_target, w->net.pools);
 	relay_fini(&ex->to_client, w->net.pools);
 	worker_count_bytes(w, COUNTER_BYTES_IN, ex->to_target.bytes);
@@ -348,6 +350,7 @@ set_target(struct exchange *ex, const struct group *g, const struct target *t)
 	ex->addr = t->addr;
 	ex->h2 = g->version != GROUP_HTTP1;
 	ex->tls = g->protocol == GROUP_HTTPS;
+	ex->lambda = g->type == GROUP_LAMBDA;
 	slot_count(worker_slot(ex->w, t->slot));
 }
 
@@ -431,20 +434,30 @@ exchange_pick_another(struct exchange *ex)
 
 /* ------------------------------------------------------------------ start */
 
+#define PORT_TEXT_MAX 8u
+
+/* What we add to the request. */
+static struct msg_forward
+make_forward(struct exchange *ex, const struct listener *l, char port[static PORT_TEXT_MAX])
+{
+	const struct conn *transport = client_transport(ex->client);
+
+	return (struct msg_forward){.client = client_peer(ex->client),
+	    .proto = transport->tls != NULL ? STR("https") : STR("http"),
+	    .port = {port, (uint32_t)snprintf(port, PORT_TEXT_MAX, "%u", l->port)},
+	    .request_id = {ex->id, ex->id_len},
+	    .identity = transport->tls != NULL ? tls_identity(transport) : STR("")};
+}
+
 /* The head as it goes to the target, in w->head: its length. */
 static size_t
 print_request(struct exchange *ex, const struct listener *l, bool chunked)
 {
 	struct worker *w = ex->w;
-	const struct conn *transport = client_transport(ex->client);
-	char port[8], key[TUNNEL_KEY];
-	struct msg_forward f = {.client = client_peer(ex->client),
-	    .proto = transport->tls != NULL ? STR("https") : STR("http"),
-	    .port = {port, (uint32_t)snprintf(port, sizeof(port), "%u", l->port)},
-	    .request_id = {ex->id, ex->id_len},
-	    .identity = transport->tls != NULL ? tls_identity(transport) : STR(""),
-	    .chunked = chunked};
+	char port[PORT_TEXT_MAX], key[TUNNEL_KEY];
+	struct msg_forward f = make_forward(ex, l, port);
 
+	f.chunked = chunked;
 	if (w->msg.tunnel)
 		f.key = make_tunnel_key(w, key);
 	return ex->h2 ? block_print_request(w->head, &w->msg, &f) : h1_print_request(w->head, &w->msg, &f);
@@ -492,6 +505,37 @@ build_request(struct exchange *ex, size_t head_len, const struct listener *l)
 	return 0;
 }
 
+/* The network by which the request came: of those that meet at its place, one that has the service. */
+static struct str
+network_arn(const struct place *p, const struct service *s)
+{
+	for (uint32_t i = 0; i < s->nscopes; i++)
+		for (uint32_t k = 0; k < p->nscopes; k++)
+			if (s->scopes[i].scope == p->scopes[k])
+				return s->scopes[i].arn;
+	return STR("");
+}
+
+/* The same when the target is a function. */
+static int
+build_invoke(struct exchange *ex, size_t head_len, const struct route *r)
+{
+	const struct table *t = ex->w->current->table;
+	const struct group *g = table_group(t, ex->group);
+	const struct place *p = table_place(t, ex->client->place);
+	char port[PORT_TEXT_MAX];
+	struct msg_forward f = make_forward(ex, r->listener, port);
+	struct lambda_context x = {.v2 = g->lambda_v2,
+	    .network_arn = network_arn(p, r->service),
+	    .service_arn = r->service->arn,
+	    .group_arn = g->arn,
+	    .vpc_arn = p->vpc_arn != NULL ? str_of(p->vpc_arn) : STR(""),
+	    .region = r->service->region,
+	    .now_us = clock_unix_us()};
+
+	return invoke_init(ex, head_len, &f, &x);
+}
+
 /* What TLS to the target needs of the request. */
 static void
 note_host(struct exchange *ex)
@@ -511,6 +555,7 @@ forward(struct client *c, size_t head_len, const struct route *r)
 {
 	struct worker *w = c->w;
 	struct exchange *ex = exchange_new(c);
+	unsigned status;
 	int rc;
 
 	if (ex == NULL) {
@@ -529,10 +574,16 @@ forward(struct client *c, size_t head_len, const struct route *r)
 		answer_here(c, head_len, 501, false);
 		return;
 	}
+	status = ex->lambda ? invoke_refuses(c) : 0;
+	if (status != 0) {
+		exchange_free(ex, false);
+		answer_here(c, head_len, status, false);
+		return;
+	}
 	ex->minor = w->msg.minor;
 	ex->method = (uint8_t)w->msg.method_id;
 	ex->keep_alive = w->msg.keep_alive;
-	ex->upgrade = w->msg.upgrade;
+	ex->upgrade = w->msg.upgrade && !ex->lambda;
 	ex->response_ms = w->config->response_timeout_ms;
 	if (c->grpc && msg_grpc_timeout_ms(&w->msg) > 0) {
 		ex->response_ms = msg_grpc_timeout_ms(&w->msg);
@@ -542,7 +593,7 @@ forward(struct client *c, size_t head_len, const struct route *r)
 	ex->idle_ms = r->service->idle_timeout_s * 1000;
 	client_set_idle(c, ex->idle_ms);
 	ex->id_len = request_id(w, ex->id);
-	rc = build_request(ex, head_len, r->listener);
+	rc = ex->lambda ? build_invoke(ex, head_len, r) : build_request(ex, head_len, r->listener);
 	if (rc != 0) {
 		worker_count(w, COUNTER_BAD_REQUEST);
 		c->unread = true;
@@ -556,7 +607,10 @@ forward(struct client *c, size_t head_len, const struct route *r)
 	c->ex = ex;
 	c->state = CLIENT_EXCHANGE;
 	conn_deadline(&c->conn, ex->idle_ms);
-	upstream_take(ex, false);
+	if (ex->lambda)
+		invoke_gather(ex);
+	else
+		upstream_take(ex, false);
 }
 
 void
@@ -615,7 +669,8 @@ exchange_client_timeout(struct exchange *ex)
 	} else if (c->conn.sending && !conn_progress(&c->conn)) {
 		worker_count(ex->w, COUNTER_CLIENT_TIMEOUT);
 		exchange_break(ex);
-	} else if (!ex->to_target.done && ex->wait == WAIT_ANSWER && !ex->up->conn.sending && !c->grpc) {
+	} else if (ex->wait == WAIT_GATHER ||
+		   (!ex->to_target.done && ex->wait == WAIT_ANSWER && !ex->up->conn.sending && !c->grpc)) {
 		worker_count(ex->w, COUNTER_CLIENT_TIMEOUT);
 		exchange_fail(ex, 408);
 	} else {
@@ -641,6 +696,9 @@ exchange_target_timeout(struct exchange *ex)
 	case WAIT_ANSWER:
 		/* With a time of its own the request has no other. */
 		late = ex->try_end_ms == 0 && (up->sending ? !conn_progress(up) : ex->to_target.done);
+		break;
+	case WAIT_INVOKED:
+		late = true;
 		break;
 	case WAIT_BODY:
 		/* A stream of messages may be silent for as long as it likes. */

@@ -189,6 +189,10 @@ client_body(struct exchange *ex, struct buf *b)
 		return;
 	}
 	c->in = rest;
+	if (ex->wait == WAIT_GATHER) {
+		invoke_body(ex, b);
+		return;
+	}
 	if (ex->wait == WAIT_CONNECT) {
 		more_to_send(ex, b);
 		return;
@@ -232,7 +236,9 @@ request_end(struct exchange *ex, int error)
 	if (error == 0 && ex->to_target.done)
 		return;
 	if (error == 0 && exchange_end(&ex->to_target, &c->conn) == 0) {
-		if (ex->wait != WAIT_CONNECT)
+		if (ex->wait == WAIT_GATHER)
+			invoke_gather(ex);
+		else if (ex->wait != WAIT_CONNECT)
 			request_more(ex);
 		return;
 	}

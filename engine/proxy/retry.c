@@ -2,6 +2,7 @@
  * that came of it is still here. */
 #include "exchange.h"
 
+#include "health.h"
 #include "upstream.h"
 #include <errno.h>
 

@@ -99,6 +99,7 @@ struct worker {
 	struct stream *free_streams;
 	struct trunk *free_trunks;
 
+	uint64_t held; /* bytes of bodies that are gathered for functions: LAMBDA_HELD_MAX */
 	uint64_t random[2];
 	struct balance balance;
 	struct msg msg; /* scratch of the message at hand */

@@ -117,6 +117,7 @@ place_put(struct place *p)
 		return;
 	free(p->scopes);
 	free(p->space);
+	free(p->vpc_arn);
 	p->magic = 0;
 	free(p);
 }
@@ -501,6 +502,7 @@ place_own(struct vec *places, uint32_t index)
 	if (p->nscopes > 0)
 		memcpy(own->scopes, p->scopes, p->nscopes * sizeof(*p->scopes));
 	own->space = p->space == NULL ? NULL : xstrdup(p->space);
+	own->vpc_arn = p->vpc_arn == NULL ? NULL : xstrdup(p->vpc_arn);
 	place_put(p);
 	*cell = own;
 	return own;

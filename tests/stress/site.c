@@ -162,7 +162,7 @@ service_make(const struct site *s, uint32_t which, const uint32_t *places, uint3
 	v->hosts[0] = (struct host_name){SCOPE, name};
 	v->nscopes = 1;
 	v->scopes = arena_alloc(arena, sizeof(*v->scopes));
-	v->scopes[0] = (struct scope_name){SCOPE, STR("net")};
+	v->scopes[0] = (struct scope_name){.scope = SCOPE, .name = STR("net")};
 	if (which == PASS)
 		return v;
 	v->ncertificates = 1;

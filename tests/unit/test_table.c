@@ -362,7 +362,7 @@ Test(table, prints_routes_in_match_order)
 	s->places = arena_alloc(&s->arena, sizeof(*s->places));
 	s->nplaces = 1;
 	s->scopes = arena_alloc(&s->arena, sizeof(*s->scopes));
-	s->scopes[0] = (struct scope_name){0, STR("main")};
+	s->scopes[0] = (struct scope_name){.name = STR("main")};
 	s->hosts[0].scope = s->hosts[1].scope = 0;
 	s->nscopes = 1;
 	s->idle_timeout_s = 30;

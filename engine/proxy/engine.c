@@ -2,6 +2,7 @@
 #include "engine.h"
 
 #include "../net/sock.h"
+#include "finder.h"
 #include "resolver.h"
 #include "worker.h"
 #include <errno.h>
@@ -25,6 +26,7 @@ struct engine {
 	unsigned nworkers;
 	struct worker *workers;
 	struct resolver *resolver;
+	struct finder *_Atomic finder;
 	struct list tables; /* oldest first; the last is served */
 	struct table *served;
 	uint32_t *freed; /* slots of freed tables that still count something */
@@ -85,6 +87,12 @@ const uint8_t *
 engine_tls_secret(struct engine *e)
 {
 	return e->tls_secret;
+}
+
+struct finder *
+engine_finder(struct engine *e)
+{
+	return atomic_load_explicit(&e->finder, memory_order_acquire);
 }
 
 void
@@ -176,6 +184,17 @@ describe(struct engine *e)
 	    e->features.defer_taskrun ? "" : " coop-taskrun");
 }
 
+static int
+start_finder(struct engine *e)
+{
+	struct finder *f;
+	int rc = finder_start(&f, &e->config, e->workers, e->nworkers);
+
+	if (rc == 0)
+		atomic_store(&e->finder, f);
+	return rc;
+}
+
 int
 engine_start(struct engine **out, const struct engine_config *c, struct slots *slots, const char **why)
 {
@@ -197,6 +216,8 @@ engine_start(struct engine **out, const struct engine_config *c, struct slots *s
 	rc = start_workers(e);
 	if (rc == 0)
 		rc = resolver_start(&e->resolver, &e->config);
+	if (rc == 0)
+		rc = start_finder(e);
 	if (rc != 0) {
 		engine_stop(e);
 		return rc;
@@ -332,6 +353,7 @@ engine_publish(struct engine *e, struct table *next)
 	uint32_t before = atomic_load(&e->acknowledged);
 	uint64_t start = clock_ns();
 
+	finder_offer(e->finder, e->served, next);
 	e->publication = (struct publication){next, e->nopenings, e->openings, e->places_changed};
 	atomic_store_explicit(&e->published, &e->publication, memory_order_release);
 	resolver_offer(e->resolver, next);
@@ -448,6 +470,13 @@ engine_inflight(const struct engine *e, uint32_t slot)
 	return sum;
 }
 
+uint32_t
+engine_addresses(
+    const struct engine *e, uint32_t slot, struct addr *all, uint32_t max, uint32_t *ttl_s, const char **why)
+{
+	return finder_addresses(e->finder, slot, all, max, ttl_s, why);
+}
+
 static uint64_t
 counter(const struct engine *e, enum counter id)
 {
@@ -553,6 +582,8 @@ free_tables(struct engine *e)
 void
 engine_stop(struct engine *e)
 {
+	if (e->finder != NULL)
+		finder_stop(e->finder);
 	atomic_store(&e->stopping, true);
 	for (unsigned i = 0; i < e->nworkers; i++) {
 		if (atomic_load(&e->workers[i].failed) == 1)
@@ -566,6 +597,8 @@ engine_stop(struct engine *e)
 	}
 	if (e->resolver != NULL)
 		resolver_stop(e->resolver);
+	if (e->finder != NULL)
+		finder_free(e->finder);
 	free_tables(e);
 	free(e->workers);
 	free(e->freed);

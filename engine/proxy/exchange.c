@@ -1,6 +1,7 @@
 /* exchange.c - a request's life: route, pick a target, start, finish or fail. */
 #include "exchange.h"
 
+#include "finder.h"
 #include "upstream.h"
 #include <errno.h>
 #include <stdio.h>
@@ -331,16 +332,21 @@ answer_here(struct client *c, size_t head_len, unsigned status, bool close)
 
 /* ------------------------------------------------------------------ pick */
 
-static void
+/* False: it is known by a name that has no address, or no other than the one that was tried. */
+static bool
 set_target(struct exchange *ex, const struct group *g, const struct target *t)
 {
+	struct addr tried = ex->addr;
+
+	if (!finder_next(ex->w, t, &ex->addr) || (ex->target == t->slot && addr_eq(&ex->addr, &tried)))
+		return false;
 	ex->group = g->index;
 	ex->vpc = g->vpc;
 	ex->target = t->slot;
-	ex->addr = t->addr;
 	ex->h2 = g->version != GROUP_HTTP1;
 	ex->tls = g->protocol == GROUP_HTTPS;
 	slot_count(worker_slot(ex->w, t->slot));
+	return true;
 }
 
 /* False: no group has a target. */
@@ -354,11 +360,10 @@ pick(struct exchange *ex, const struct table *t, const struct rule *rule)
 
 	if (g != NULL)
 		target = balance_target(g, worker_slot(w, g->slot), SLOT_NONE);
-	if (target == NULL)
+	if (target == NULL || !set_target(ex, g, target))
 		return false;
 	slot_count(worker_slot(w, f->slot));
 	slot_count(worker_slot(w, g->slot));
-	set_target(ex, g, target);
 	return true;
 }
 
@@ -370,10 +375,7 @@ exchange_pick_another(struct exchange *ex)
 
 	if (g != NULL)
 		t = balance_target(g, worker_slot(ex->w, g->slot), ex->target);
-	if (t == NULL || t->slot == ex->target)
-		return false;
-	set_target(ex, g, t);
-	return true;
+	return t != NULL && set_target(ex, g, t);
 }
 
 /* ------------------------------------------------------------------ start */

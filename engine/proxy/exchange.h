@@ -76,7 +76,8 @@ int exchange_feed(struct relay *r, struct conn *from, struct buf *b, struct buf 
 int exchange_end(struct relay *r, struct conn *from);
 /* Sends what relay_next gave. */
 void exchange_send(struct exchange *ex, struct relay *r, struct conn *to);
-bool exchange_pick_another(struct exchange *ex); /* target of the same group; false: there is none */
+bool exchange_pick_another(
+    struct exchange *ex); /* target of the same group, or address of the same target; false: there is none */
 
 /* request.c: to the target */
 void request_connected(struct exchange *ex);

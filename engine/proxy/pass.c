@@ -3,6 +3,7 @@
 
 #include "../http/hello.h"
 #include "../net/sock.h"
+#include "finder.h"
 #include "relay.h"
 #include "upstream.h"
 #include <errno.h>
@@ -290,15 +291,20 @@ open_target(struct pass *p)
 
 /* ------------------------------------------------------------------ which one */
 
-static void
-set_target(struct pass *p, const struct group *g, const struct target *t)
+/* False: it is known by a name that has no address, or no other than the one that was tried. */
+static bool
+set_target(struct pass *p, const struct group *g, const struct target *t, uint32_t avoid)
 {
+	struct addr tried = p->addr;
+
+	if (!finder_next(p->w, t, &p->addr) || (t->slot == avoid && addr_eq(&p->addr, &tried)))
+		return false;
 	p->group = g->index;
 	p->vpc = g->vpc;
-	p->addr = t->addr;
 	p->counts = t->slot;
 	slot_count(worker_slot(p->w, t->slot));
 	count_inflight(p, 1);
+	return true;
 }
 
 /* False: no group has a target. */
@@ -316,11 +322,10 @@ pick(struct pass *p, const struct table *t, const struct rule *rule)
 	g = table_group(t, f->group);
 	slot_count(worker_slot(p->w, f->slot));
 	slot_count(worker_slot(p->w, g->slot));
-	set_target(p, g, balance_target(g, worker_slot(p->w, g->slot), SLOT_NONE));
-	return true;
+	return set_target(p, g, balance_target(g, worker_slot(p->w, g->slot), SLOT_NONE), SLOT_NONE);
 }
 
-/* Of the same group. */
+/* Of the same group, or another address of the same target. */
 static bool
 pick_another(struct pass *p, uint32_t avoid)
 {
@@ -329,10 +334,7 @@ pick_another(struct pass *p, uint32_t avoid)
 
 	if (g != NULL)
 		t = balance_target(g, worker_slot(p->w, g->slot), avoid);
-	if (t == NULL || t->slot == avoid)
-		return false;
-	set_target(p, g, t);
-	return true;
+	return t != NULL && set_target(p, g, t, avoid);
 }
 
 static void

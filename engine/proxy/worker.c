@@ -2,6 +2,7 @@
 #include "worker.h"
 
 #include "client.h"
+#include "finder.h"
 #include "keyring.h"
 #include "mux.h"
 #include "pass.h"
@@ -188,11 +189,13 @@ adopt(struct worker *w, const struct publication *p)
 		close_listeners(w, p->table);
 	for (uint32_t i = 0; i < p->nopenings; i++)
 		open_listener(w, &p->openings[i]);
+	finder_hear(w);
 	retired = table_retired(p->table, &n);
 	for (uint32_t i = 0; i < n; i++) {
 		upstream_retire(w, retired[i]);
 		trunk_retire(w, retired[i]);
 		keyring_drop(w, retired[i]);
+		finder_drop(w, retired[i]);
 	}
 	engine_acknowledge(w->engine);
 }
@@ -216,6 +219,7 @@ on_wake(struct op *op, int result, uint32_t flags)
 
 	if (p != NULL && (w->current == NULL || w->current->table != p->table))
 		adopt(w, p);
+	finder_hear(w);
 	if (engine_stopping(w->engine) && !w->stopping)
 		begin_stop(w);
 	ring_read(w->net.ring, &w->wake_op, w->wake_fd, &w->wake_value, sizeof(w->wake_value));
@@ -326,11 +330,13 @@ begin(struct worker *w)
 	}
 
 static void
-drop_keyrings(struct worker *w)
+empty_slots(struct worker *w)
 {
 	for (uint32_t i = 0; i < SLOT_CHUNKS_MAX && w->slots[i] != NULL; i++)
-		for (uint32_t k = 0; k < SLOT_CHUNK; k++)
+		for (uint32_t k = 0; k < SLOT_CHUNK; k++) {
 			keyring_drop(w, i * SLOT_CHUNK + k);
+			finder_drop(w, i * SLOT_CHUNK + k);
+		}
 }
 
 static void
@@ -344,7 +350,7 @@ end(struct worker *w)
 	FREE_LIST(w->free_streams, next);
 	trunk_fini(w);
 	free(w->orphans);
-	drop_keyrings(w);
+	empty_slots(w);
 	if (w->tls != NULL)
 		tls_world_free(w->tls);
 	while (!list_empty(&w->tables)) {

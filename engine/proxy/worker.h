@@ -63,7 +63,8 @@ struct worker {
 	struct list muxes;	 /* those with something to be done in this turn */
 	struct mux *orphans;	 /* mux_new_orphans */
 	struct tls_world *tls;
-	bool paused; /* no accepting: at the limit, or out of descriptors */
+	uint64_t found; /* finder.c: what was heard */
+	bool paused;	/* no accepting: at the limit, or out of descriptors */
 	bool stopping;
 	uint64_t stop_ms;
 	struct timer tick;
@@ -126,6 +127,7 @@ const struct publication *engine_publication(struct engine *e);
 bool engine_stopping(struct engine *e);
 const struct ring_features *engine_ring_features(struct engine *e);
 const uint8_t *engine_tls_secret(struct engine *e); /* TLS_SECRET bytes */
+struct finder *engine_finder(struct engine *e);	    /* NULL: not yet */
 void engine_acknowledge(struct engine *e);	    /* wakes the control thread that waits in publish */
 
 #endif

@@ -24,9 +24,10 @@ struct slot {
 	uint32_t
 	    born_ms; /* of a target: low bits of the time it came to be usable, for slow start; 0: long ago */
 	uint32_t nidle;
-	void *idle;   /* upstream.c: idle connections of a target */
-	void *trunks; /* trunk.c: its HTTP/2 connections */
-	void *held;   /* keyring.c: a service's identity, a group's trust, a target's session */
+	void *idle;	 /* upstream.c: idle connections of a target */
+	void *trunks;	 /* trunk.c: its HTTP/2 connections */
+	void *addresses; /* finder.c: of a target that is known by name */
+	void *held;	 /* keyring.c: a service's identity, a group's trust, a target's session */
 };
 
 /* The listener at a place that serves a name, and its service: of the place's scopes the first in which there

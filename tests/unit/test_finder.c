@@ -432,12 +432,12 @@ Test(finder, asks_no_sooner_than_the_ttl, .timeout = 60)
 	uint32_t ttl_s = 0;
 
 	bed_start(&b);
-	pthread_mutex_lock(&b.names.lock);
-	b.names.ttl_s = 4000000;
-	pthread_mutex_unlock(&b.names.lock);
 	names_set(&b.names, A, 0, "127.0.0.2", NULL);
 	names_set(&b.names, AAAA, 0, "::1", NULL);
 	expect_known(&b, 2);
+	pthread_mutex_lock(&b.names.lock);
+	b.names.ttl_s = 4000000;
+	pthread_mutex_unlock(&b.names.lock);
 	EVENTUALLY(engine_addresses(b.engine, b.target_slot, all, 4, &ttl_s, &why) == 2 && ttl_s > 3500);
 	cr_expect(ttl_s <= 3600);
 	cr_expect(addr_eq(&all[0], &first) && addr_eq(&all[1], &second));

@@ -5,21 +5,27 @@ import struct
 import threading
 
 from harness import Target, equal, limit, match, until
+from test_networks import Spaces, inside
 
 HOST = "lb.alb.test"
 SERVFAIL, NXDOMAIN = 2, 3
 
 
+def udp():
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("127.0.0.1", 0))
+    return sock
+
+
 class Names:
     """A name server that knows one name: addresses by type, or a code instead."""
 
-    def __init__(self):
+    def __init__(self, sock=None):
         self.addresses = {1: [], 28: []}
         self.code = {1: 0, 28: 0}
         self.ttl = 1
         self.asked = 0
-        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.bind(("127.0.0.1", 0))
+        self.sock = sock or udp()
         self.port = self.sock.getsockname()[1]
         threading.Thread(target=self.run, daemon=True).start()
 
@@ -132,6 +138,28 @@ def test_an_address_needs_no_name_server(w):
     with balancers(w) as (names, _):
         w.write("target-groups/lb/targets/front.alb", f"host = 127.0.0.1\nport = {w.target.port}\n")
         equal(who(w, 4), {"blue"})
+
+
+def test_a_name_is_looked_up_where_its_group_is(w):
+    """The name server, and the target, can be reached from the namespace alone."""
+    with Spaces() as s:
+        netns = s.make()
+        with inside(netns):
+            sock, listener = udp(), socket.create_server(("127.0.0.2", 0))
+        with contextlib.closing(Names(sock)) as names:
+            names.addresses[1] = ["127.0.0.2"]
+            w.start(conf=f"[names]\nresolver = 127.0.0.1:{names.port}\n")
+            w.site()
+            target = Target("inside", sock=listener)
+            w.targets.append(target)
+            w.mkdir("vpcs/far")
+            w.write("vpcs/far/netns", f"{netns}\n")
+            w.group("lb", type="ALB", vpc="far")
+            w.write("target-groups/lb/targets/front.alb", f"host = {HOST}\nport = {target.port}\n")
+            w.write(f"{w.place}/default-action", "forward = lb\n")
+            until(lambda: addresses(w) == "127.0.0.2", 10, "it is found")
+            until(lambda: w.get().status == 200, 5, "the workers know it")
+            equal(who(w), {"inside"})
 
 
 for each in list(globals().values()):

@@ -38,6 +38,15 @@ group_number(const struct check *c, const struct node *group)
 	return vpc_number(c->m, v->refs[0].entry->node, false);
 }
 
+/* What that is called. */
+static struct str
+group_space(struct group *g, const struct node *group)
+{
+	const char *netns = vpc_netns(group->values[GROUP_VPC]->refs[0].entry->node);
+
+	return netns != NULL ? arena_str(&g->arena, str_of(netns)) : STR("");
+}
+
 /* Idle connections belong to a target's slot: what was agreed on them must still hold. */
 static bool
 is_spoken_to_alike(const struct group *a, const struct group *b)
@@ -147,6 +156,8 @@ group_build(struct check *c, const struct entry *e, const struct group *old, boo
 	g->name = arena_str(&g->arena, str_of(e->name));
 	number = group_number(c, n);
 	g->vpc = number == SLOT_NONE ? 0 : number;
+	if (g->vpc != 0)
+		g->space = group_space(g, n);
 	g->type = (enum group_type)node_number(n, GROUP_TYPE, GROUP_IP);
 	group_protocol(c, g, n, old);
 	group_checks(g, n);

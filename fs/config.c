@@ -46,6 +46,7 @@ static const struct key {
     {"names", "suffix", SET_SUFFIX, offsetof(struct config, suffix), 0, 0},
     {"names", "ttl", SET_UNSIGNED, offsetof(struct config, engine.name_ttl_s), 0, 86400},
     {"names", "upstream", SET_ADDRESS, offsetof(struct config, engine.upstream), 0, 0},
+    {"names", "resolver", SET_ADDRESS, offsetof(struct config, engine.name_server), 0, 0},
     {"identity", "account", SET_ACCOUNT, offsetof(struct config, account), 0, 0},
     {"identity", "region", SET_REGION, offsetof(struct config, region), 0, 0},
 };

@@ -3,6 +3,7 @@
 #include "check.h"
 #include "groups.h"
 #include "identity.h"
+#include "limits.h"
 #include "pair.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -506,6 +507,25 @@ print_health(const struct status_context *c, const struct target *t, struct text
 	    target_reason_word(reason));
 }
 
+/* Where a target is that is known by name; in brackets the seconds until that is asked again. */
+static void
+print_found(const struct status_context *c, const struct target *t, struct text *out)
+{
+	struct addr all[2 * NAME_ADDRESSES_MAX];
+	char addr[ADDR_TEXT_MAX];
+	const char *why;
+	uint32_t ttl_s, n = engine_addresses(c->engine, t->slot, all, COUNT(all), &ttl_s, &why);
+
+	text_printf(out, " addresses");
+	for (uint32_t i = 0; i < n; i++) {
+		addr_print_host(&all[i], addr);
+		text_printf(out, " %s", addr);
+	}
+	text_printf(out, "%s (%" PRIu32 ")", n == 0 ? " none" : "", ttl_s);
+	if (why != NULL)
+		text_printf(out, ": %s", why);
+}
+
 /* What is not served is not checked: its health is unknown. */
 static void
 print_target(const struct status_context *c, const struct node *n, bool used, struct text *out)
@@ -527,8 +547,11 @@ print_target(const struct status_context *c, const struct node *n, bool used, st
 	else
 		text_printf(
 		    out, "%s", used ? "UNAVAILABLE HealthCheckDisabled" : "UNUSED TargetGroupNotInUse");
-	text_printf(out, " requests %" PRIu64 " inflight %" PRIu64 "\n", t == NULL ? 0 : requests(c, t->slot),
+	text_printf(out, " requests %" PRIu64 " inflight %" PRIu64, t == NULL ? 0 : requests(c, t->slot),
 	    t == NULL ? 0 : engine_inflight(c->engine, t->slot));
+	if (t != NULL && target_is_named(t))
+		print_found(c, t, out);
+	text_char(out, '\n');
 	text_fini(&waiting);
 }
 

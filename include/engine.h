@@ -21,6 +21,7 @@ struct engine_config {
 	const char *suffix;	      /* of generated names; borrowed until engine_stop */
 	unsigned name_ttl_s;	      /* how long an answer of a resolver may be kept */
 	struct addr upstream;	      /* other names are asked there; family 0: refused */
+	struct addr name_server;      /* knows the names of targets; family 0: as resolv.conf says */
 	struct addr resolvers[2];     /* where the zones of a table are answered */
 };
 
@@ -104,6 +105,11 @@ struct target_event {
 int engine_events_fd(const struct engine *e);
 /* Tells each of them, oldest first; the names are valid for the call. */
 void engine_events(struct engine *e, void (*each)(void *ctx, const struct target_event *event), void *ctx);
+
+/* Addresses, without port, of a target of the served table that is known by name: how many, at most `max`.
+ * *ttl_s: seconds until they are looked up again. *why: the last look-up failed, and so; else NULL. */
+uint32_t engine_addresses(
+    const struct engine *e, uint32_t slot, struct addr *all, uint32_t max, uint32_t *ttl_s, const char **why);
 
 struct engine_stats {
 	unsigned workers;

@@ -93,6 +93,13 @@
 #define NAME_ASK_MS 4000u	 /* before the 5 s after which resolv.conf(5) asks again */
 #define NAME_NEGATIVE_TTL 5u	 /* seconds, and never more than the names' own: a new service is soon seen */
 
+/* Names of targets (engine/proxy/finder.h). A load balancer's records last 60 s; below a second nobody means
+ * what he says, and past an hour he has forgotten that he said it. */
+#define FINDER_TTL_MIN_S 1u
+#define FINDER_TTL_MAX_S 3600u
+#define FINDER_RETRY_MAX_S 30u /* after failures: 1 s, 2 s, 4 s... */
+#define FINDER_LOOKUPS_MAX 64u /* at the same time: each has two sockets or more */
+
 /*
  * HTTP/2 (engine/http/h2.c); past each a peer is told ENHANCE_YOUR_CALM. Frames that carry nothing (SETTINGS,
  * PING, PRIORITY, WINDOW_UPDATE, RST_STREAM, HEADERS, empty DATA...): a bucket, as large as nghttp2's bound

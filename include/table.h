@@ -221,6 +221,13 @@ target_weight(const struct target *t)
 	return MAX(t->weight, 1u);
 }
 
+/* Its address is not known but by looking up host, as far as a colon. */
+static inline bool
+target_is_named(const struct target *t)
+{
+	return t->addr.sa.sa_family == AF_UNSPEC && t->host.len > 0;
+}
+
 #define GROUP_MAGIC 0x6409b10cu
 struct group {
 	unsigned magic;
@@ -230,7 +237,8 @@ struct group {
 	uint32_t index;
 	uint32_t slot; /* counter and position of the round robin */
 	struct str name;
-	uint32_t vpc; /* namespace number of its targets; 0 = the daemon's own */
+	uint32_t vpc;	  /* namespace number of its targets; 0 = the daemon's own */
+	struct str space; /* what that namespace is called: names are looked up by its own resolv.conf */
 	enum group_protocol protocol;
 	enum group_version version;
 	/* HTTPS: the target's certificate is verified when there is a CA or the system's are trusted. */
@@ -315,6 +323,7 @@ const struct service *table_host(const struct table *t, uint32_t scope, struct s
 const struct service *table_host_exact(const struct table *t, uint32_t scope, struct str host);
 uint32_t table_nservices(const struct table *t);	/* one more than the largest index */
 uint32_t table_ngroups(const struct table *t);		/* the same */
+bool table_has_names(const struct table *t);		/* targets for which target_is_named */
 const struct zones *table_zones(const struct table *t); /* NULL: none */
 /* NULL: no resolver answers there. */
 const struct zone *table_zone(const struct table *t, uint32_t vpc);

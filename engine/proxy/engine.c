@@ -4,6 +4,7 @@
 #include "../net/sock.h"
 #include "drain.h"
 #include "event.h"
+#include "finder.h"
 #include "health.h"
 #include "resolver.h"
 #include "worker.h"
@@ -28,6 +29,7 @@ struct engine {
 	unsigned nworkers;
 	struct worker *workers;
 	struct resolver *resolver;
+	struct finder *_Atomic finder;
 	struct list tables; /* oldest first; the last is served */
 	struct table *served;
 	uint32_t *freed; /* slots of freed tables that still count something */
@@ -108,6 +110,12 @@ struct event_queue *
 engine_event_queue(struct engine *e)
 {
 	return &e->events;
+}
+
+struct finder *
+engine_finder(struct engine *e)
+{
+	return atomic_load_explicit(&e->finder, memory_order_acquire);
 }
 
 void
@@ -199,6 +207,17 @@ describe(struct engine *e)
 	    e->features.defer_taskrun ? "" : " coop-taskrun");
 }
 
+static int
+start_finder(struct engine *e)
+{
+	struct finder *f;
+	int rc = finder_start(&f, &e->config, e->workers, e->nworkers);
+
+	if (rc == 0)
+		atomic_store(&e->finder, f);
+	return rc;
+}
+
 int
 engine_start(struct engine **out, const struct engine_config *c, struct slots *slots, const char **why)
 {
@@ -223,6 +242,8 @@ engine_start(struct engine **out, const struct engine_config *c, struct slots *s
 	rc = start_workers(e);
 	if (rc == 0)
 		rc = resolver_start(&e->resolver, &e->config);
+	if (rc == 0)
+		rc = start_finder(e);
 	if (rc != 0) {
 		engine_stop(e);
 		return rc;
@@ -358,6 +379,7 @@ engine_publish(struct engine *e, struct table *next)
 	uint32_t before = atomic_load(&e->acknowledged);
 	uint64_t start = clock_ns();
 
+	finder_offer(e->finder, e->served, next);
 	if (e->served != NULL)
 		drains_plan(&e->drains, e->served, next);
 	e->publication = (struct publication){
@@ -548,6 +570,13 @@ engine_events(struct engine *e, void (*each)(void *ctx, const struct target_even
 	event_each(&e->events, each, ctx);
 }
 
+uint32_t
+engine_addresses(
+    const struct engine *e, uint32_t slot, struct addr *all, uint32_t max, uint32_t *ttl_s, const char **why)
+{
+	return finder_addresses(e->finder, slot, all, max, ttl_s, why);
+}
+
 static uint64_t
 counter(const struct engine *e, enum counter id)
 {
@@ -653,6 +682,8 @@ free_tables(struct engine *e)
 void
 engine_stop(struct engine *e)
 {
+	if (e->finder != NULL)
+		finder_stop(e->finder);
 	atomic_store(&e->stopping, true);
 	for (unsigned i = 0; i < e->nworkers; i++) {
 		if (atomic_load(&e->workers[i].failed) == 1)
@@ -666,6 +697,8 @@ engine_stop(struct engine *e)
 	}
 	if (e->resolver != NULL)
 		resolver_stop(e->resolver);
+	if (e->finder != NULL)
+		finder_free(e->finder);
 	free_tables(e);
 	drains_fini(&e->drains);
 	event_queue_fini(&e->events);

@@ -3,6 +3,7 @@
 
 #include "../http/lambda.h"
 #include "breaker.h"
+#include "finder.h"
 #include "health.h"
 #include "upstream.h"
 #include <errno.h>
@@ -341,17 +342,22 @@ answer_here(struct client *c, size_t head_len, unsigned status, bool close)
 
 /* ------------------------------------------------------------------ pick */
 
-static void
+/* False: it is known by a name that has no address, or no other than the one that was tried. */
+static bool
 set_target(struct exchange *ex, const struct group *g, const struct target *t)
 {
+	struct addr tried = ex->addr;
+
+	if (!finder_next(ex->w, t, &ex->addr) || (ex->target == t->slot && addr_eq(&ex->addr, &tried)))
+		return false;
 	ex->group = g->index;
 	ex->vpc = g->vpc;
 	ex->target = t->slot;
-	ex->addr = t->addr;
 	ex->h2 = g->version != GROUP_HTTP1;
 	ex->tls = g->protocol == GROUP_HTTPS;
 	ex->lambda = g->type == GROUP_LAMBDA;
 	slot_count(worker_slot(ex->w, t->slot));
+	return true;
 }
 
 /* False: no group has a usable target, or they are all full. */
@@ -378,9 +384,12 @@ pick(struct exchange *ex, const struct table *t, const struct rule *rule)
 		worker_count(w, COUNTER_TARGETS_FULL);
 		return false;
 	}
+	if (!set_target(ex, g, target)) {
+		worker_count(w, COUNTER_NO_TARGET);
+		return false;
+	}
 	slot_count(worker_slot(w, f->slot));
 	slot_count(worker_slot(w, g->slot));
-	set_target(ex, g, target);
 	return true;
 }
 
@@ -408,17 +417,20 @@ exchange_find_another(const struct exchange *ex, const struct group **g)
 		t = balance_target(&ex->w->balance, *g, ex->key, ex->target);
 	if (t != NULL && t->slot != ex->target)
 		t = breaker_pick(ex->w, *g, t, ex->max_requests);
-	return t != NULL && t->slot != ex->target ? t : NULL;
+	/* One that is known by name may be somewhere else, too. */
+	return t != NULL && (t->slot != ex->target || target_is_named(t)) ? t : NULL;
 }
 
-void
+bool
 exchange_move(struct exchange *ex, const struct group *g, const struct target *t)
 {
 	struct table_ref *was = ex->table;
 
+	if (!set_target(ex, g, t))
+		return false;
 	ex->table = worker_pin(ex->w);
 	worker_unpin(ex->w, was);
-	set_target(ex, g, t);
+	return true;
 }
 
 bool
@@ -427,9 +439,7 @@ exchange_pick_another(struct exchange *ex)
 	const struct group *g;
 	const struct target *t = exchange_find_another(ex, &g);
 
-	if (t != NULL)
-		exchange_move(ex, g, t);
-	return t != NULL;
+	return t != NULL && exchange_move(ex, g, t);
 }
 
 /* ------------------------------------------------------------------ start */

@@ -91,9 +91,11 @@ int exchange_feed(struct relay *r, struct conn *from, struct buf *b, struct buf 
 int exchange_end(struct relay *r, struct conn *from);
 /* Sends what relay_next gave. */
 void exchange_send(struct exchange *ex, struct relay *r, struct conn *to);
-/* Of the same group as it is now; NULL: there is none that could take the request. */
+/* Of the same group as it is now, or the same by another address; NULL: there is none that could take the
+ * request. */
 const struct target *exchange_find_another(const struct exchange *ex, const struct group **g);
-void exchange_move(struct exchange *ex, const struct group *g, const struct target *t);
+/* False: it has no address, or no other. */
+bool exchange_move(struct exchange *ex, const struct group *g, const struct target *t);
 bool exchange_pick_another(struct exchange *ex); /* both */
 /* For the target, which has no longer than this try has. */
 void exchange_deadline(struct exchange *ex, uint32_t ms);

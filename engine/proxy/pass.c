@@ -5,6 +5,7 @@
 #include "../http/hello.h"
 #include "../net/sock.h"
 #include "breaker.h"
+#include "finder.h"
 #include "relay.h"
 #include "upstream.h"
 #include <errno.h>
@@ -276,15 +277,20 @@ open_target(struct pass *p)
 
 /* ------------------------------------------------------------------ which one */
 
-static void
-set_target(struct pass *p, const struct group *g, const struct target *t)
+/* False: it is known by a name that has no address, or no other than the one that was tried. */
+static bool
+set_target(struct pass *p, const struct group *g, const struct target *t, uint32_t avoid)
 {
+	struct addr tried = p->addr;
+
+	if (!finder_next(p->w, t, &p->addr) || (t->slot == avoid && addr_eq(&p->addr, &tried)))
+		return false;
 	p->group = g->index;
 	p->vpc = g->vpc;
-	p->addr = t->addr;
 	p->counts = t->slot;
 	slot_count(worker_slot(p->w, t->slot));
 	upstream_count(worker_slot(p->w, t->slot), 1);
+	return true;
 }
 
 /* False: no group has a usable target, or they are all full: it is counted which. */
@@ -321,11 +327,10 @@ pick(struct pass *p, const struct table *t, const struct rule *rule)
 	}
 	slot_count(worker_slot(p->w, f->slot));
 	slot_count(worker_slot(p->w, g->slot));
-	set_target(p, g, target);
-	return true;
+	return set_target(p, g, target, SLOT_NONE);
 }
 
-/* Of the same group, as it is now: not one that was removed meanwhile. */
+/* Of the same group, as it is now: not one that was removed meanwhile; or another address of the same. */
 static bool
 pick_another(struct pass *p, uint32_t avoid)
 {
@@ -337,10 +342,9 @@ pick_another(struct pass *p, uint32_t avoid)
 		t = balance_target(&p->w->balance, g, p->key, avoid);
 	if (t != NULL && t->slot != avoid)
 		t = breaker_pick(p->w, g, t, p->max_requests);
-	if (t == NULL || t->slot == avoid)
+	if (t == NULL || (t->slot == avoid && !target_is_named(t)))
 		return false;
-	set_target(p, g, t);
-	return true;
+	return set_target(p, g, t, avoid);
 }
 
 static void

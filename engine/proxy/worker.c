@@ -3,6 +3,7 @@
 
 #include "client.h"
 #include "drain.h"
+#include "finder.h"
 #include "health.h"
 #include "keyring.h"
 #include "mux.h"
@@ -193,11 +194,13 @@ adopt(struct worker *w, const struct publication *p)
 	for (uint32_t i = 0; i < p->nopenings; i++)
 		open_listener(w, &p->openings[i]);
 	health_adopt(w, before);
+	finder_hear(w);
 	retired = table_retired(p->table, &n);
 	for (uint32_t i = 0; i < n; i++) {
 		upstream_retire(w, retired[i]);
 		trunk_retire(w, retired[i]);
 		keyring_drop(w, retired[i]);
+		finder_drop(w, retired[i]);
 	}
 	drain_adopt(w, p->drains, p->ndrains);
 	engine_acknowledge(w->engine);
@@ -224,6 +227,7 @@ on_wake(struct op *op, int result, uint32_t flags)
 	health_hear(w);
 	if (p != NULL && (w->current == NULL || w->current->table != p->table))
 		adopt(w, p);
+	finder_hear(w);
 	if (engine_stopping(w->engine) && !w->stopping)
 		begin_stop(w);
 	ring_read(w->net.ring, &w->wake_op, w->wake_fd, &w->wake_value, sizeof(w->wake_value));
@@ -344,6 +348,7 @@ empty_slots(struct worker *w)
 		for (uint32_t k = 0; k < SLOT_CHUNK; k++) {
 			keyring_drop(w, i * SLOT_CHUNK + k);
 			balance_forget(worker_slot(w, i * SLOT_CHUNK + k));
+			finder_drop(w, i * SLOT_CHUNK + k);
 		}
 }
 

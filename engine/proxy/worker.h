@@ -83,7 +83,8 @@ struct worker {
 	struct mux *orphans;	 /* mux_new_orphans */
 	struct tls_world *tls;
 	struct health health;
-	bool paused; /* no accepting: at the limit, or out of descriptors */
+	uint64_t found; /* finder.c: what was heard */
+	bool paused;	/* no accepting: at the limit, or out of descriptors */
 	bool stopping;
 	uint64_t stop_ms;
 	struct timer tick;
@@ -151,6 +152,7 @@ const uint8_t *engine_tls_secret(struct engine *e); /* TLS_SECRET bytes */
 unsigned engine_nworkers(const struct engine *e);
 struct worker *engine_worker(struct engine *e, unsigned index);
 struct event_queue *engine_event_queue(struct engine *e);
-void engine_acknowledge(struct engine *e); /* wakes the control thread that waits in publish */
+struct finder *engine_finder(struct engine *e); /* NULL: not yet */
+void engine_acknowledge(struct engine *e);	/* wakes the control thread that waits in publish */
 
 #endif

@@ -31,6 +31,7 @@ struct slot {
 	uint16_t failures, errors; /* of a target, in a row: eject.c */
 	void *idle;		   /* upstream.c: idle connections of a target */
 	void *trunks;		   /* trunk.c: its HTTP/2 connections */
+	void *addresses;	   /* finder.c: of a target that is known by name */
 	void *held;		   /* keyring.c: a service's identity, a group's trust, a target's session */
 	void *view; /* balance.c: a group's usable targets; a rule's split while a group has none */
 };

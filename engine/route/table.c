@@ -152,6 +152,7 @@ struct table {
 	struct hosts hosts;
 	struct zones *zones;
 	uint32_t nservices, ngroups, nplaces; /* one more than the largest index */
+	uint32_t nnamed;		      /* groups with targets that are known by name */
 	uint32_t *retired;
 	uint32_t nretired;
 };
@@ -217,6 +218,13 @@ table_ngroups(const struct table *t)
 {
 	CHECK(t, TABLE_MAGIC);
 	return t->ngroups;
+}
+
+bool
+table_has_names(const struct table *t)
+{
+	CHECK(t, TABLE_MAGIC);
+	return t->nnamed > 0;
 }
 
 const struct zones *
@@ -332,6 +340,7 @@ build_new(const struct table *base)
 	t->hosts.buckets = vec_share(&base->hosts.buckets);
 	t->nservices = base->nservices;
 	t->ngroups = base->ngroups;
+	t->nnamed = base->nnamed;
 	t->nplaces = base->nplaces;
 	t->zones = base->zones;
 	if (t->zones != NULL)
@@ -371,6 +380,15 @@ build_service(struct build *b, uint32_t index, struct service *part)
 	vec_set(&b->t->services, index, part);
 }
 
+static uint32_t
+has_names(const struct group *g)
+{
+	for (uint32_t i = 0; g != NULL && i < g->ntargets; i++)
+		if (target_is_named(&g->targets[i]))
+			return 1;
+	return 0;
+}
+
 void
 build_group(struct build *b, uint32_t index, struct group *part)
 {
@@ -380,6 +398,7 @@ build_group(struct build *b, uint32_t index, struct group *part)
 		assert(part->index == index);
 		b->t->ngroups = MAX(b->t->ngroups, index + 1);
 	}
+	b->t->nnamed += has_names(part) - has_names(vec_at(&b->t->groups, index));
 	vec_set(&b->t->groups, index, part);
 }
 

@@ -162,8 +162,13 @@ on_read(void *ctx, void *stream, char *out, size_t max, bool *last)
 	return n;
 }
 
+static void
+on_head_sent(void *ctx, void *stream)
+{
+}
+
 static const struct h2_events events = {
-    .head = on_head, .data = on_data, .closed = on_closed, .read = on_read};
+    .head = on_head, .data = on_data, .closed = on_closed, .head_sent = on_head_sent, .read = on_read};
 
 /* ------------------------------------------------------------------ the connection's */
 

@@ -125,7 +125,7 @@ service_make(const struct addr *a)
 	v->hosts = arena_alloc(&v->arena, sizeof(*v->hosts));
 	v->hosts[0] = (struct host_name){SCOPE, STR("shop")};
 	v->scopes = arena_alloc(&v->arena, sizeof(*v->scopes));
-	v->scopes[0] = (struct scope_name){SCOPE, STR("net")};
+	v->scopes[0] = (struct scope_name){.scope = SCOPE, .name = STR("net")};
 	v->places = arena_alloc(&v->arena, sizeof(*v->places));
 	v->places[0] = 0;
 	return v;

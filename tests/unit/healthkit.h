@@ -117,9 +117,18 @@ server_send(int fd, SSL *ssl, const char *p, size_t n)
 }
 
 static inline void
+server_head_sent(void *ctx, void *stream)
+{
+}
+
+static inline void
 server_h2(struct server *s, int fd, SSL *ssl)
 {
-	static const struct h2_events events = {server_head, server_data, server_closed, server_read};
+	static const struct h2_events events = {.head = server_head,
+	    .data = server_data,
+	    .closed = server_closed,
+	    .head_sent = server_head_sent,
+	    .read = server_read};
 	static const struct h2_config config = {
 	    .server = true, .streams_max = 10, .stream_window = 65535, .window = 65535};
 	char block[16384];
@@ -292,7 +301,7 @@ bed_service(const struct bed *b)
 	v->hosts = arena_alloc(&v->arena, sizeof(*v->hosts));
 	v->hosts[0] = (struct host_name){SCOPE, STR("shop.test")};
 	v->scopes = arena_alloc(&v->arena, sizeof(*v->scopes));
-	v->scopes[0] = (struct scope_name){SCOPE, STR("net")};
+	v->scopes[0] = (struct scope_name){.scope = SCOPE, .name = STR("net")};
 	v->places = arena_alloc(&v->arena, sizeof(*v->places));
 	v->places[0] = 0;
 	return v;

@@ -9,7 +9,8 @@ struct reach {
 	uint32_t vpc;	  /* namespace number */
 	struct addr addr; /* AF_UNSPEC: each service on its own pair */
 	struct entry *network;
-	const char *netns; /* as the VPC calls it; NULL: the daemon's own */
+	const struct node *from; /* the VPC */
+	const char *netns;	 /* as the VPC calls it; NULL: the daemon's own */
 };
 
 /* Does the reach offer somebody at addr (no port) in the namespace? */

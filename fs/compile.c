@@ -4,6 +4,7 @@
  * back beside the model. A part that comes out as it was is dropped again.
  */
 #include "compile.h"
+#include "arn.h"
 #include "certificate.h"
 #include "check.h"
 #include "equal.h"
@@ -247,7 +248,7 @@ places_build(struct check *c, const struct job *j, struct service *s)
 }
 
 static void
-hosts_build(const struct job *j, struct service *s)
+hosts_build(const struct model *m, const struct job *j, struct service *s)
 {
 	struct arena *arena = &s->arena;
 	struct str *names = arena_alloc(arena, j->nwants * sizeof(*names));
@@ -259,8 +260,9 @@ hosts_build(const struct job *j, struct service *s)
 	for (uint32_t n = 0; n < j->nnetworks; n++) {
 		uint32_t scope = j->networks[n]->index;
 
-		s->scopes[s->nscopes++] = (struct scope_name){
-		    .scope = scope, .name = arena_str(arena, str_of(j->networks[n]->name))};
+		s->scopes[s->nscopes++] = (struct scope_name){.scope = scope,
+		    .name = arena_str(arena, str_of(j->networks[n]->name)),
+		    .arn = arn_build(m, j->networks[n]->node, arena)};
 		for (uint32_t i = 0; i < j->nwants; i++)
 			s->hosts[s->nhosts++] = (struct host_name){scope, names[i]};
 	}
@@ -293,7 +295,9 @@ service_build(struct check *c, const struct job *j, const struct service *old)
 	}
 	if (s->nlisteners > 1)
 		qsort(s->listeners, s->nlisteners, sizeof(*s->listeners), listener_compare);
-	hosts_build(j, s);
+	hosts_build(c->m, j, s);
+	s->arn = arn_build(c->m, n, &s->arena);
+	s->region = arena_str(&s->arena, str_of(c->m->region));
 	places_build(c, j, s);
 	return s;
 }
@@ -545,6 +549,8 @@ place_build(const struct check *c, const struct place_record *r)
 			continue;
 		if (p->space == NULL && reach->netns != NULL)
 			p->space = xstrdup(reach->netns);
+		if (p->vpc_arn == NULL)
+			p->vpc_arn = arn_text(c->m, reach->from);
 		/* Reaches are sorted by network, so the same one comes twice in a row only. */
 		if (p->nscopes == 0 || p->scopes[p->nscopes - 1] != scope)
 			p->scopes[p->nscopes++] = scope;
@@ -553,9 +559,15 @@ place_build(const struct check *c, const struct place_record *r)
 }
 
 static bool
+same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool
 spaces_equal(const struct place *a, const struct place *b)
 {
-	return a->space == NULL || b->space == NULL ? a->space == b->space : strcmp(a->space, b->space) == 0;
+	return same_text(a->space, b->space) && same_text(a->vpc_arn, b->vpc_arn);
 }
 
 static void

@@ -1,5 +1,6 @@
 /* compile_group.c - a target group of the model as a part of the table. */
 #include "compile.h"
+#include "arn.h"
 #include "certificate.h"
 #include "equal.h"
 #include "groups.h"
@@ -154,6 +155,7 @@ group_build(struct check *c, const struct entry *e, const struct group *old, boo
 	g->index = e->index;
 	g->slot = old != NULL ? old->slot : compile_slot(c->e);
 	g->name = arena_str(&g->arena, str_of(e->name));
+	g->arn = arn_build(c->m, n, &g->arena);
 	number = group_number(c, n);
 	g->vpc = number == SLOT_NONE ? 0 : number;
 	if (g->vpc != 0)

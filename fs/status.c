@@ -1,5 +1,7 @@
 /* status.c - what .status of an object says, and the counters that are an object's. */
 #include "status.h"
+
+#include "arn.h"
 #include "check.h"
 #include "groups.h"
 #include "identity.h"
@@ -9,64 +11,16 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define ID_DIGITS 17u
-#define ID_MAX (16u + ID_DIGITS)
-
 /* ------------------------------------------------------------------ identity */
-
-/* svc-0123456789abcdefg: the same account, kind and name give the same id, for ever. */
-static void
-id_print(const struct model *m, const struct node *n, char out[static ID_MAX])
-{
-	static const char *const prefixes[] = {[KIND_VPC] = "vpc",
-	    [KIND_NETWORK] = "sn",
-	    [KIND_SERVICE] = "svc",
-	    [KIND_LISTENER] = "listener",
-	    [KIND_RULE] = "rule",
-	    [KIND_GROUP] = "tg"};
-	static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
-	char path[1024], whole[1280];
-	unsigned __int128 number;
-	struct str s;
-	size_t len;
-
-	assert(n->what > KIND_ROOT && n->what < KINDS);
-	node_path(n, NULL, path, sizeof(path));
-	snprintf(whole, sizeof(whole), "%s %s", m->account, path);
-	s = str_of(whole);
-	number = (unsigned __int128)str_hash(s, 1) << 64 | str_hash(s, 2);
-	len = (size_t)snprintf(out, ID_MAX, "%s-", prefixes[n->what]);
-	for (unsigned i = 0; i < ID_DIGITS; i++, number /= 36)
-		out[len++] = digits[number % 36];
-	out[len] = '\0';
-}
-
-static void
-arn_path(const struct model *m, const struct node *n, struct text *out)
-{
-	static const char *const kinds[] = {[KIND_VPC] = "vpc",
-	    [KIND_NETWORK] = "servicenetwork",
-	    [KIND_SERVICE] = "service",
-	    [KIND_LISTENER] = "/listener",
-	    [KIND_RULE] = "/rule",
-	    [KIND_GROUP] = "targetgroup"};
-	char id[ID_MAX];
-
-	if (n->parent != NULL)
-		arn_path(m, n->parent, out);
-	id_print(m, n, id);
-	text_printf(out, "%s/%s", kinds[n->what], id);
-}
 
 static void
 print_identity(const struct model *m, const struct node *n, struct text *out)
 {
-	char id[ID_MAX];
+	char id[ARN_ID_MAX];
 
-	id_print(m, n, id);
-	text_printf(out, "id %s\narn arn:aws:%s:%s:%s:", id, n->what == KIND_VPC ? "ec2" : "vpc-lattice",
-	    m->region, m->account);
-	arn_path(m, n, out);
+	arn_id(m, n, id);
+	text_printf(out, "id %s\narn ", id);
+	arn_print(m, n, out);
 	text_char(out, '\n');
 }
 
@@ -183,12 +137,18 @@ served_rule(const struct listener *l, const struct node *n)
 	return NULL;
 }
 
+static const struct group *
+served_group(const struct status_context *c, const struct node *n)
+{
+	const struct entry *e = node_entry(n);
+
+	return c->engine != NULL && e->served ? table_group(engine_table(c->engine), e->index) : NULL;
+}
+
 static const struct target *
 served_target(const struct status_context *c, const struct node *n)
 {
-	const struct entry *e = node_entry(n);
-	const struct group *g =
-	    c->engine != NULL && e->served ? table_group(engine_table(c->engine), e->index) : NULL;
+	const struct group *g = served_group(c, n);
 
 	for (uint32_t i = 0; g != NULL && i < g->ntargets; i++)
 		if (str_eq(g->targets[i].name, str_of(n->name)))
@@ -526,6 +486,12 @@ print_found(const struct status_context *c, const struct target *t, struct text 
 		text_printf(out, ": %s", why);
 }
 
+static void
+print_drain(const struct draining *d, struct text *out)
+{
+	text_printf(out, " ends-in %" PRIu64, (d->ends_in_ms + 999) / 1000);
+}
+
 /* What is not served is not checked: its health is unknown. */
 static void
 print_target(const struct status_context *c, const struct node *n, bool used, struct text *out)
@@ -534,6 +500,7 @@ print_target(const struct status_context *c, const struct node *n, bool used, st
 	const struct value *vpc = n->parent->values[GROUP_VPC];
 	const struct diag *d = known_problem(n);
 	struct text waiting = {0};
+	struct draining drain;
 
 	if (vpc != NULL && vpc->nrefs > 0 && vpc->refs[0].entry->node != NULL)
 		vpc_waits_for(c->model, vpc->refs[0].entry->node, &waiting);
@@ -551,8 +518,25 @@ print_target(const struct status_context *c, const struct node *n, bool used, st
 	    t == NULL ? 0 : engine_inflight(c->engine, t->slot));
 	if (t != NULL && target_is_named(t))
 		print_found(c, t, out);
+	if (t != NULL && engine_draining(c->engine, t->slot, &drain))
+		print_drain(&drain, out);
 	text_char(out, '\n');
 	text_fini(&waiting);
+}
+
+/* Those that were removed, and have something in flight still. */
+static void
+print_removed(const struct status_context *c, const struct group *g, struct text *out)
+{
+	struct draining d;
+
+	for (uint32_t at = 0; g != NULL && engine_removed(c->engine, g->slot, &at, &d);) {
+		text_printf(out,
+		    "target " STR_FMT " DRAINING Deregistered requests %" PRIu64 " inflight %" PRIu64,
+		    STR_ARG(d.name), d.requests, d.inflight);
+		print_drain(&d, out);
+		text_char(out, '\n');
+	}
 }
 
 static void
@@ -568,6 +552,7 @@ print_group(const struct status_context *c, const struct node *n, struct text *o
 	print_uses(n->entry, "used-by", false, out);
 	for (uint32_t i = 0; i < n->kids[0].n; i++)
 		print_target(c, n->kids[0].at[i], !list_empty(&n->entry->uses), out);
+	print_removed(c, served_group(c, n), out);
 }
 
 static void

@@ -98,6 +98,7 @@ asan: ## unit tests and a part of the system tests with ASan, UBSan and LSan
 	$(Q)$(MAKE) --no-print-directory V=asan build/asan/unit build/asan/latticefs
 	$(Q)rm -f build/asan/report.*
 	$(Q)ASAN_OPTIONS=log_path=$(CURDIR)/build/asan/report:detect_leaks=1 \
+	    LSAN_OPTIONS=suppressions=$(CURDIR)/tests/unit/leaks:print_suppressions=0 \
 	    UBSAN_OPTIONS=log_path=$(CURDIR)/build/asan/report:print_stacktrace=1 build/asan/unit -j2
 	$(Q)for f in build/asan/report.*; do [ ! -s "$$f" ] || { cat build/asan/report.*; exit 1; }; done
 	$(Q)$(MAKE) --no-print-directory V=asan system SYSTEM="-k '$(ASAN_SYSTEM)'"

@@ -188,6 +188,7 @@ set_up(void)
 	list_init(&w.idle);
 	list_init(&w.idle_trunks);
 	list_init(&w.muxes);
+	list_init(&w.told);
 	list_init(&w.net.ready);
 	table_ref.table = table_make(&at, &to);
 	list_append(&w.tables, &table_ref.link);

@@ -109,7 +109,12 @@ on_read(void *ctx, void *stream, char *out, size_t max, bool *last)
 	return n;
 }
 
-static const struct h2_events events = {on_head, on_data, on_closed, on_read};
+static void
+on_head_sent(void *ctx, void *stream)
+{
+}
+
+static const struct h2_events events = {on_head, on_data, on_closed, on_head_sent, on_read};
 
 static bool
 ask_stream(struct caller *c, struct question *q)

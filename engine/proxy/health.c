@@ -136,7 +136,8 @@ is_live(unsigned state)
 static struct words
 live_words(struct words x, unsigned state, unsigned reason)
 {
-	unsigned bit = state == TARGET_HEALTHY ? 0 : DOWN_UNHEALTHY;
+	/* A new target serves until it is known not to: what was written is in force when the write returns. */
+	unsigned bit = state == TARGET_UNHEALTHY ? DOWN_UNHEALTHY : 0;
 
 	return (struct words){
 	    (uint8_t)state, (uint8_t)reason, (uint8_t)((x.down & ~(unsigned)DOWN_UNHEALTHY) | bit)};

@@ -596,7 +596,7 @@ def test_a_plain_file_is_no_namespace(w):
 
 @limit(120)
 def test_many_vpcs_and_services(w):
-    vpcs, services = 200, 50
+    vpcs, services = 200 if SLOW == 1 else 100, 50
     with Spaces() as s:
         for _ in range(vpcs):
             s.make()

@@ -150,7 +150,7 @@ void
 conn_arm(struct conn *c, bool later)
 {
 	c->receiving = true;
-	if (c->carrier != NULL) {
+	if (conn_is_stream(c)) {
 		c->carrier->recv(c);
 		return;
 	}
@@ -207,7 +207,7 @@ send_parts(struct conn *c, unsigned nparts)
 	assert(!c->sending && !c->closing);
 	c->sending = true;
 	c->unsent = UINT32_MAX;
-	if (c->carrier != NULL) {
+	if (conn_is_stream(c)) {
 		c->carrier->send(c);
 	} else if (c->tls != NULL) {
 		tls_send(c);
@@ -224,7 +224,7 @@ send_parts(struct conn *c, unsigned nparts)
 void
 conn_send(struct conn *c, const void *p, size_t n)
 {
-	assert((n > 0 || c->carrier != NULL) && n < UINT32_MAX);
+	assert((n > 0 || conn_is_stream(c)) && n < UINT32_MAX);
 	c->send_len = (uint32_t)n;
 	c->parts[0] = (struct iovec){(void *)p, n};
 	c->parts[1].iov_len = 0;
@@ -251,7 +251,7 @@ conn_hold(struct conn *c, struct buf *b)
 void
 conn_shutdown(struct conn *c)
 {
-	assert(c->carrier == NULL);
+	assert(!conn_is_stream(c));
 	if (c->tls != NULL)
 		tls_shutdown(c);
 	else
@@ -264,7 +264,7 @@ conn_reset(struct conn *c)
 	struct linger now = {.l_onoff = 1};
 
 	c->cut = true;
-	if (c->carrier != NULL)
+	if (conn_is_stream(c))
 		return;
 	setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 }
@@ -275,7 +275,7 @@ conn_close(struct conn *c)
 	assert(!c->closing);
 	c->closing = true;
 	list_del(&c->starved);
-	if (c->carrier != NULL) {
+	if (conn_is_stream(c)) {
 		c->carrier->close(c);
 		c->receiving = c->connecting = false;
 		let_go(c);
@@ -312,7 +312,7 @@ conn_progress(struct conn *c)
 	int queued = 0;
 	uint32_t before = c->unsent;
 
-	if (c->carrier != NULL)
+	if (conn_is_stream(c))
 		return c->carrier->progress(c);
 	if (ioctl(c->fd, SIOCOUTQ, &queued) != 0)
 		return false;

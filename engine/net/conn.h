@@ -74,6 +74,12 @@ struct conn {
 	uint32_t unsent;      /* in the kernel's queue when last looked at */
 };
 
+static inline bool
+conn_is_stream(const struct conn *c)
+{
+	return c->carrier != NULL;
+}
+
 void conn_init(struct conn *c, struct net *net, int fd, const struct conn_events *events);
 void conn_init_stream(struct conn *c, struct net *net, const struct conn_carrier *carrier, void *stream,
     const struct conn_events *events);

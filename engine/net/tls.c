@@ -559,7 +559,7 @@ new_tls(struct conn *c, struct tls_world *w)
 {
 	struct tls *t = calloc(1, sizeof(*t));
 
-	assert(c->tls == NULL && c->carrier == NULL);
+	assert(c->tls == NULL && !conn_is_stream(c));
 	if (t != NULL)
 		t->world = w;
 	c->tls = t;

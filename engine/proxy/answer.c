@@ -7,12 +7,6 @@
 
 static void parse(struct exchange *ex);
 
-static bool
-is_stream(const struct conn *c)
-{
-	return c->carrier != NULL;
-}
-
 void
 answer_bad(struct exchange *ex)
 {
@@ -33,8 +27,8 @@ print_answer(struct exchange *ex, const struct msg_reply *reply)
 {
 	struct worker *w = ex->w;
 
-	return is_stream(&ex->client->conn) ? block_print_response(w->head, &w->msg, reply)
-					    : h1_print_response(w->head, &w->msg, reply);
+	return conn_is_stream(&ex->client->conn) ? block_print_response(w->head, &w->msg, reply)
+						 : h1_print_response(w->head, &w->msg, reply);
 }
 
 /* Puts the n bytes of w->head in front of b's data and sends both; the relay is that of the rest. False: no
@@ -53,7 +47,7 @@ send_head(struct exchange *ex, struct buf *b, size_t n)
 	b->len += (uint32_t)n;
 	memcpy(buf_data(b), ex->w->head, n);
 	ex->to_client.sending = b;
-	ex->to_client.head = is_stream(&c->conn) ? (uint32_t)n : 0;
+	ex->to_client.head = conn_is_stream(&c->conn) ? (uint32_t)n : 0;
 	conn_deadline(&c->conn, ex->idle_ms);
 	exchange_send(ex, &ex->to_client, &c->conn);
 	return true;
@@ -129,11 +123,11 @@ switch_protocol(struct exchange *ex, size_t head_len)
 static void
 init_relay(struct exchange *ex, const struct msg *m, bool chunked)
 {
-	enum relay_frame frame = is_stream(&ex->client->conn) ? FRAME_STREAM
-				 : chunked		      ? FRAME_CHUNKED
-							      : FRAME_RAW;
+	enum relay_frame frame = conn_is_stream(&ex->client->conn) ? FRAME_STREAM
+				 : chunked			   ? FRAME_CHUNKED
+								   : FRAME_RAW;
 
-	if (is_stream(&ex->up->conn))
+	if (conn_is_stream(&ex->up->conn))
 		relay_init(&ex->to_client, BODY_EOF, 0, frame);
 	else
 		relay_init(&ex->to_client, m->body == BODY_NONE ? BODY_LENGTH : m->body,
@@ -157,7 +151,7 @@ final(struct exchange *ex, size_t head_len)
 	reply.close = !ex->keep_alive;
 	reply.keep_alive = ex->keep_alive && ex->minor == 0;
 	ex->up_keep = m->keep_alive && m->body != BODY_EOF;
-	if (m->body == BODY_NONE && is_stream(&ex->up->conn) && !is_stream(&ex->client->conn) &&
+	if (m->body == BODY_NONE && conn_is_stream(&ex->up->conn) && !conn_is_stream(&ex->client->conn) &&
 	    status_has_content(m->status, ex->method))
 		m->body = BODY_LENGTH; /* HTTP/1 must be told that it is empty */
 	n = print_answer(ex, &reply);

@@ -48,7 +48,7 @@ client_reply(struct client *c, unsigned status, bool close, bool head_only, stru
 	}
 	c->state = CLIENT_REPLY;
 	c->closing = close || c->w->stopping;
-	if (c->conn.carrier != NULL)
+	if (conn_is_stream(&c->conn))
 		print_reply(c, b, status, head_only, request_id);
 	else
 		b->len = (uint32_t)h1_print_own(buf_data(b), status, request_id, c->closing, head_only);
@@ -78,7 +78,7 @@ linger(struct client *c)
 		client_close(c);
 		return;
 	}
-	if (c->conn.carrier == NULL)
+	if (!conn_is_stream(&c->conn))
 		conn_shutdown(&c->conn);
 	conn_deadline(&c->conn, LINGER_MS);
 	conn_recv(&c->conn, BUF_BIG);
@@ -88,7 +88,7 @@ void
 client_next(struct client *c, bool keep_alive)
 {
 	c->state = CLIENT_HEAD;
-	if (c->conn.carrier != NULL) {
+	if (conn_is_stream(&c->conn)) {
 		/* Clients of gRPC know that an answer may end a call; to others a reset may hide it. */
 		if (c->grpc)
 			client_close(c);
@@ -460,7 +460,7 @@ on_freed(struct conn *conn)
 
 	client_drop_input(c);
 	list_del(&c->link);
-	if (conn->carrier == NULL)
+	if (!conn_is_stream(conn))
 		atomic_store_explicit(&w->nclients, w->nclients - 1, memory_order_relaxed);
 	c->free_next = w->free_clients;
 	w->free_clients = c;

@@ -50,7 +50,7 @@ feed_trailers(struct relay *r, const struct conn *from)
 int
 exchange_feed(struct relay *r, struct conn *from, struct buf *b, struct buf **rest)
 {
-	bool last = from->carrier != NULL && from->ended;
+	bool last = conn_is_stream(from) && from->ended;
 	int rc = last ? feed_trailers(r, from) : 0;
 
 	*rest = NULL;
@@ -60,7 +60,7 @@ exchange_feed(struct relay *r, struct conn *from, struct buf *b, struct buf **re
 int
 exchange_end(struct relay *r, struct conn *from)
 {
-	int rc = from->carrier != NULL ? feed_trailers(r, from) : 0;
+	int rc = conn_is_stream(from) ? feed_trailers(r, from) : 0;
 
 	return rc != 0 ? rc : relay_end(r);
 }
@@ -303,7 +303,7 @@ skip_request(struct client *c, size_t head_len)
 	const struct msg *m = &c->w->msg;
 	struct buf *b = c->in;
 
-	if (c->conn.carrier != NULL) {
+	if (conn_is_stream(&c->conn)) {
 		buf_put(c->w->net.pools, b);
 		c->in = NULL;
 		return true;
@@ -485,11 +485,11 @@ build_request(struct exchange *ex, size_t head_len, const struct listener *l)
 	size_t n;
 	int rc;
 
-	if (c->conn.carrier != NULL && body == BODY_NONE && method_has_content(m->method_id))
+	if (conn_is_stream(&c->conn) && body == BODY_NONE && method_has_content(m->method_id))
 		m->body = BODY_LENGTH; /* HTTP/1 says that it is empty (RFC 9110 8.6) */
 	n = print_request(ex, l, chunked);
 
-	if (c->conn.carrier != NULL && !m->upgrade)
+	if (conn_is_stream(&c->conn) && !m->upgrade)
 		body = BODY_EOF;
 	else if (body == BODY_NONE)
 		body = BODY_LENGTH; /* feed would take what is pipelined for a body that is too long */

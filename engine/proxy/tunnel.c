@@ -31,7 +31,7 @@ tunnel_end(struct exchange *ex, struct relay *r, struct conn *from, struct conn 
 		return;
 	if (!r->done) {
 		r->done = true;
-		if (to->carrier != NULL) {
+		if (conn_is_stream(to)) {
 			conn_frame(to, 0, true);
 			conn_send(to, NULL, 0);
 			return;

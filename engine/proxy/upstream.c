@@ -284,7 +284,7 @@ upstream_give(struct exchange *ex, bool keep)
 
 	ex->up = NULL;
 	u->ex = NULL;
-	if (!keep || u->conn.ended || u->conn.carrier != NULL || s->idle == &retired ||
+	if (!keep || u->conn.ended || conn_is_stream(&u->conn) || s->idle == &retired ||
 	    s->nidle >= ex->w->config->pool_max || ex->w->stopping ||
 	    finder_left(ex->w, ex->target, &u->addr)) {
 		conn_close(&u->conn);

@@ -498,6 +498,11 @@ def test_a_refused_upload_is_sent_again_whole_or_not(w):
     w.restart(conf="[engine]\nworkers = 1\n")
     h2_site(w, lambda target, peer, request: reply(peer, request, digest(request.body).encode()), early=early)
     body = os.urandom(700000)
+    small = body[:1000]
+    with Client(w.port) as client:
+        for turn in range(4):
+            equal(client.ask("POST", "/", body=small).body, digest(small).encode(), f"a small one, at {turn}")
+            equal(len(posts), 2 * turn + 2, "each was refused once")
     for turn in range(8):
         with Client(w.port) as client:
             answer = client.ask("POST", "/", body=body)

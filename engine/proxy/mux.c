@@ -214,6 +214,7 @@ on_head_sent(void *ctx, void *stream)
 	struct stream *s = stream;
 	struct conn *c = s->conn;
 
+	s->gone = true;
 	if (!c->sending || s->sent || c->head == 0 || c->head < c->send_len)
 		return;
 	s->sent = true;
@@ -509,6 +510,8 @@ mux_free(struct mux *m)
 
 		list_del(&s->link);
 		s->waiting = false;
+		/* What never went out may be asked elsewhere. */
+		s->conn->unseen = s->conn->unseen || (!m->server && !s->gone);
 		s->broken = s->broken || !(m->server ? s->last && s->finished : s->last);
 		s->closed = true;
 		s->mux = orphans;

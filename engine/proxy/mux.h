@@ -49,6 +49,7 @@ struct stream {
 	bool waiting;	     /* in mux.nwaiting */
 	bool heard;	     /* a client's request came */
 	bool answered;	     /* and the head of our answer went out */
+	bool gone;	     /* its first header block went into frames */
 	bool closed;	     /* the codec knows it no more */
 	bool fresh;	     /* of a client: told without being asked for */
 	bool last;	     /* the peer has ended it */

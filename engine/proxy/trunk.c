@@ -114,10 +114,14 @@ on_sent(struct conn *c, int error)
 {
 	struct trunk *t = container_of(c, struct trunk, conn);
 
-	if (error != 0)
-		trunk_close(t);
-	else
+	if (error == 0) {
 		mux_sent(t->mux);
+		return;
+	}
+	/* A GOAWAY may wait to be read, which says what the target did not look at. */
+	target_del(t);
+	if (!c->receiving)
+		trunk_close(t);
 }
 
 static void

@@ -538,7 +538,7 @@ class Target:
     script(target, wire), if any, is the whole life of a connection.
     """
 
-    def __init__(self, name, handler=None, script=None, backlog=256, sock=None):
+    def __init__(self, name, handler=None, script=None, backlog=4096, sock=None):
         self.name = name
         self.handler = handler or Target.plain
         self.script = script or Target.loop

@@ -181,7 +181,7 @@ answer_whole(struct exchange *ex, struct buf *b)
 {
 	struct worker *w = ex->w;
 	struct msg_reply reply = {.request_id = {ex->id, ex->id_len}};
-	bool stream = is_stream(&ex->client->conn);
+	bool stream = conn_is_stream(&ex->client->conn);
 
 	if (w->stopping)
 		ex->keep_alive = false;

@@ -4,6 +4,7 @@
 #include "event.h"
 #include "probe.h"
 
+#define BY_CHECKS ((unsigned)(DOWN_NEW | DOWN_UNHEALTHY))
 #define NEW_A_MS 2u /* first checks that a worker begins a millisecond, when many targets are new */
 
 /* ------------------------------------------------------------------ words */
@@ -136,11 +137,9 @@ is_live(unsigned state)
 static struct words
 live_words(struct words x, unsigned state, unsigned reason)
 {
-	/* A new target serves until it is known not to: what was written is in force when the write returns. */
-	unsigned bit = state == TARGET_UNHEALTHY ? DOWN_UNHEALTHY : 0;
+	unsigned bit = state == TARGET_UNHEALTHY ? DOWN_UNHEALTHY : state == TARGET_INITIAL ? DOWN_NEW : 0;
 
-	return (struct words){
-	    (uint8_t)state, (uint8_t)reason, (uint8_t)((x.down & ~(unsigned)DOWN_UNHEALTHY) | bit)};
+	return (struct words){(uint8_t)state, (uint8_t)reason, (uint8_t)((x.down & ~BY_CHECKS) | bit)};
 }
 
 static void
@@ -352,7 +351,7 @@ adopt_target(struct worker *w, const struct group *g, uint32_t index)
 	if (idle.state != TARGET_NONE) {
 		to.state = idle.state;
 		to.reason = idle.reason;
-		to.down &= (uint8_t)~DOWN_UNHEALTHY;
+		to.down &= (uint8_t)~BY_CHECKS;
 	} else if (!is_live(x.state)) {
 		to = live_words(x, TARGET_INITIAL, REASON_INITIAL);
 	}

@@ -6,12 +6,13 @@
 #include "limits.h"
 #include "table.h"
 
-/* Why no new request goes to a target. With every target of a group down by health alone, all are taken as
- * up. */
+/* Why no new request goes to a target. Of a group without one that is up those serve that are new, and without
+ * these all that are down by health alone. */
 enum down {
 	DOWN_UNHEALTHY = 1,  /* active checks */
 	DOWN_EJECTED = 2,    /* passive checks */
 	DOWN_UNRESOLVED = 4, /* ALB: its name has no address yet: not taken as up */
+	DOWN_NEW = 8,	     /* active checks: nothing is known of it yet */
 };
 
 /* A worker's own words for a counter slot. Single writer; others read `requests` relaxed. */

@@ -1,24 +1,25 @@
 /* view.c - what a worker knows of a group: its usable targets. */
 #include "view.h"
 
-/* Is the target one of those that this fitness is about? */
-static bool
-is_meant(struct balance *b, const struct target *t, enum fitness fitness)
-{
-	unsigned down = slot_at(b->slots, t->slot)->down;
+/* The targets that requests go to: the first of these that there are any of. */
+static const struct tier {
+	enum fitness fitness;
+	unsigned forgiven; /* enum down */
+} tiers[] = {{FIT, 0}, {FIT, DOWN_NEW}, {FIT_BY_NEED, DOWN_NEW | DOWN_UNHEALTHY | DOWN_EJECTED}};
 
-	if (t->admin != ADMIN_UP)
-		return false;
-	return fitness == FIT ? down == 0 : (down & DOWN_UNRESOLVED) == 0;
+static bool
+is_meant(struct balance *b, const struct target *t, const struct tier *tier)
+{
+	return t->admin == ADMIN_UP && (slot_at(b->slots, t->slot)->down & ~tier->forgiven) == 0;
 }
 
 static uint32_t
-count(struct balance *b, const struct group *g, enum fitness fitness)
+count(struct balance *b, const struct group *g, const struct tier *tier)
 {
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < g->ntargets; i++)
-		n += is_meant(b, &g->targets[i], fitness);
+		n += is_meant(b, &g->targets[i], tier);
 	return n;
 }
 
@@ -28,7 +29,7 @@ note_births(struct balance *b, const struct group *g, bool first)
 {
 	for (uint32_t i = 0; i < g->ntargets; i++) {
 		struct slot *s = slot_at(b->slots, g->targets[i].slot);
-		bool usable = is_meant(b, &g->targets[i], FIT);
+		bool usable = is_meant(b, &g->targets[i], tiers);
 
 		if (usable && !s->known)
 			s->born_ms = first ? 0 : (uint32_t)*b->now_ms | 1;
@@ -52,12 +53,12 @@ view_new(uint32_t ntargets, uint32_t n)
 }
 
 static void
-fill(struct view *v, struct balance *b, const struct group *g, uint32_t *weights)
+fill(struct view *v, struct balance *b, const struct group *g, const struct tier *tier, uint32_t *weights)
 {
 	bool even = true;
 
 	for (uint32_t i = 0; i < g->ntargets; i++) {
-		if (!is_meant(b, &g->targets[i], v->fitness))
+		if (!is_meant(b, &g->targets[i], tier))
 			continue;
 		weights[v->n] = target_weight(&g->targets[i]);
 		even &= weights[v->n] == weights[0];
@@ -75,17 +76,14 @@ struct view *
 view_make(struct balance *b, const struct group *g)
 {
 	struct slot *s = slot_at(b->slots, g->slot);
-	enum fitness fitness = FIT;
+	const struct tier *tier = tiers;
 	struct view *v;
 	uint32_t *weights, n;
 
 	CHECK(g, GROUP_MAGIC);
 	note_births(b, g, s->view == NULL);
-	n = count(b, g, fitness);
-	if (n == 0)
-		n = count(b, g, fitness = FIT_BY_NEED);
-	if (n == 0)
-		fitness = FIT_NONE;
+	while ((n = count(b, g, tier)) == 0 && tier < tiers + COUNT(tiers) - 1)
+		tier++;
 	v = view_new(g->ntargets, n);
 	weights = malloc((n + 1) * sizeof(*weights));
 	if (v == NULL || weights == NULL) {
@@ -95,9 +93,9 @@ view_make(struct balance *b, const struct group *g)
 	}
 	v->serial = g->serial;
 	v->epoch = s->epoch;
-	v->fitness = fitness;
+	v->fitness = n > 0 ? tier->fitness : FIT_NONE;
 	if (n > 0)
-		fill(v, b, g, weights);
+		fill(v, b, g, tier, weights);
 	free(weights);
 	balance_forget(s);
 	s->view = v;

@@ -12,7 +12,7 @@
 enum fitness {
 	FIT_NONE,    /* nobody to send to */
 	FIT_BY_NEED, /* only targets that are unhealthy or ejected: all of those */
-	FIT,
+	FIT,	     /* some are up, or new: what was written is in force when the write returns */
 };
 
 struct view_row {

@@ -15,7 +15,7 @@ Test(health, new_target_is_healthy_after_one_success, .timeout = 60)
 	bed_start(&b);
 	EVENTUALLY(bed_metric(&b, "health_check_failures_total") >= 1);
 	cr_expect_str_eq(bed_state(&b, 0), "INITIAL InitialHealthChecking");
-	cr_expect(bed_down(&b, 0) == DOWN_UNHEALTHY);
+	cr_expect(bed_down(&b, 0) == DOWN_NEW);
 	s.manner = SAY;
 	EXPECT_STATE(&b, 0, "HEALTHY");
 	EVENTUALLY(bed_down(&b, 0) == 0);
@@ -224,7 +224,7 @@ Test(health, state_stays_with_the_target_and_ends_with_the_checks, .timeout = 60
 	b.check.enabled = true;
 	bed_publish(&b);
 	cr_expect_str_eq(bed_state(&b, 0), "INITIAL InitialHealthChecking");
-	cr_expect(bed_down(&b, 0) == DOWN_UNHEALTHY);
+	cr_expect(bed_down(&b, 0) == DOWN_NEW);
 	b.type = GROUP_LAMBDA;
 	bed_publish(&b);
 	cr_expect_str_eq(bed_state(&b, 0), "UNAVAILABLE HealthCheckNotSupported");

@@ -277,6 +277,7 @@ judge(struct tree *t, struct handle *h)
 {
 	struct str text = text_of(h);
 	struct diag d = {0};
+	struct spot spot;
 	char path[PATH_MAX];
 	int rc = 0;
 
@@ -289,10 +290,15 @@ judge(struct tree *t, struct handle *h)
 	case VERDICT_GOOD:
 		return commit(t, h);
 	default:
-		/* Its whole lines will not change any more: what they refer to must be there. */
-		if (text.len > 0 && text.p[text.len - 1] == '\n' &&
-		    model_judge(path, text, true, &d) == VERDICT_GOOD)
-			rc = txn_try(t, path, text);
+		/* Whole lines will not change any more: they are in force, or what they refer to must be
+		 * there. */
+		if (text.len == 0 || text.p[text.len - 1] != '\n' ||
+		    model_judge(path, text, true, &d) != VERDICT_GOOD)
+			return 0;
+		schema_spot(path, false, &spot);
+		if (spot.attribute != NULL && spot.attribute->steps)
+			return commit(t, h);
+		rc = txn_try(t, path, text);
 		return rc < 0 ? poison(t, h, rc) : 0;
 	}
 }

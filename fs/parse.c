@@ -217,15 +217,16 @@ parse_duration(struct parser *p, const char *what, struct str s, bool open, uint
 {
 	struct str digits = s, unit;
 	uint64_t n = 0;
-	bool ms;
+	bool ms, seconds;
 
 	while (digits.len > 0 && !isdigit((unsigned char)digits.p[digits.len - 1]))
 		digits.len--;
 	unit = (struct str){s.p + digits.len, s.len - digits.len};
 	ms = str_eq(unit, STR("ms"));
+	seconds = unit.len == 0 || str_eq(unit, STR("s"));
 	if (open && (unit.len == 0 || str_eq(unit, STR("m"))) && str_number(digits, UINT32_MAX, &n) == 0)
 		return VERDICT_PARTIAL;
-	if ((!ms && unit.len > 0) || str_number(digits, (uint64_t)max_s * (ms ? 1000 : 1), &n) != 0 ||
+	if ((!ms && !seconds) || str_number(digits, (uint64_t)max_s * (ms ? 1000 : 1), &n) != 0 ||
 	    n < (ms ? min_ms : min_s))
 		return parse_bad(p, s.p, "%s must be %u to %u seconds, or milliseconds as in 500ms, not '%s'",
 		    what, min_s, max_s, parse_show(p, s));

@@ -58,7 +58,7 @@ enum verdict parse_number(
 enum verdict parse_word(struct parser *p, const char *what, struct str s, bool open, const char *const *words,
     uint32_t nsupported, uint32_t *out);
 enum verdict parse_flag(struct parser *p, const char *what, struct str s, bool open, bool *out);
-/* Seconds from min_s to max_s, or milliseconds from min_ms on, as in `500ms`. */
+/* Seconds from min_s to max_s, as in `5` or `5s`, or milliseconds from min_ms on, as in `500ms`. */
 enum verdict parse_duration(struct parser *p, const char *what, struct str s, bool open, uint32_t min_s,
     uint32_t max_s, uint32_t min_ms, uint32_t *out_ms);
 /* `header NAME`, `cookie NAME`, `source` and, where it may be, `path`. */

@@ -66,7 +66,7 @@ static const struct attribute listener_attributes[] = {
 	    .type = TYPE_NUMBER, .required = true, .supported = true, .min = 1, .max = 65535,
 	    .about = "one listener of a service a port"},
 	{.kind = KIND_LISTENER, .index = LISTENER_DEFAULT_ACTION, .name = "default-action",
-	    .type = TYPE_ACTION, .required = true, .lines = true, .supported = true,
+	    .type = TYPE_ACTION, .required = true, .lines = true, .steps = true, .supported = true,
 	    .about = "what happens when no rule matches"},
 };
 static const struct attribute rule_attributes[] = {
@@ -77,7 +77,7 @@ static const struct attribute rule_attributes[] = {
 	    .type = TYPE_MATCH, .required = true, .supported = true, .lines = true,
 	    .about = "which requests: all lines must hold"},
 	{.kind = KIND_RULE, .index = RULE_ACTION, .name = "action",
-	    .type = TYPE_ACTION, .required = true, .lines = true, .supported = true,
+	    .type = TYPE_ACTION, .required = true, .lines = true, .steps = true, .supported = true,
 	    .about = "what happens to them"},
 };
 static const struct attribute group_attributes[] = {
@@ -126,7 +126,7 @@ static const struct attribute group_attributes[] = {
 };
 static const struct attribute target_attribute = {
 	.kind = KIND_GROUP, .name = "target", .type = TYPE_TARGET, .supported = true, .lines = true,
-	.member = true, .about = "a target; may be empty",
+	.steps = true, .member = true, .about = "a target; may be empty",
 };
 static const struct attribute instance_attribute = {
 	.kind = KIND_VPC, .name = "instance", .type = TYPE_ADDRESSES, .supported = true, .lines = true,

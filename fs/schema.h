@@ -45,6 +45,8 @@ struct attribute {
 	bool supported; /* false: refused with "not supported yet" */
 	bool member;	/* SORT_MEMBER: the file is an object of its own, and may be empty */
 	bool lines; /* may hold several lines: complete only when closed; else after its first value line */
+	bool steps; /* with lines: each stands for itself, so whole lines that are right
+		       are in force from their write on */
 	uint32_t min, max;	  /* TYPE_NUMBER */
 	const char *const *words; /* TYPE_ENUM, NULL-terminated, canonical spelling */
 	uint8_t nsupported; /* TYPE_ENUM: so many words from the first on; the others are refused as above. 0

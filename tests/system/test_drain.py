@@ -80,7 +80,7 @@ def test_the_time_to_drain_is_over(w):
         equal(sorted(client.answer().status for client in clients), [200] * (4 - running) + [503] * running, way)
         w.leave.go = True
         if way:
-            w.write(w.file, "")
+            w.write(w.file, "admin = up\n")
 
 
 @limit(60)

@@ -389,6 +389,21 @@ def test_an_unfinished_text_is_judged_at_close_and_fsync(w):
     equal(w.read(f"{w.place}/default-action"), "forward = blue", "no newline is needed")
 
 
+def test_a_write_of_whole_lines_is_in_force_before_the_close(w):
+    w.site()
+    w.group("green", w.add_target("green"))
+    handle = os.open(w.path(f"{w.place}/default-action"), os.O_WRONLY | os.O_TRUNC)
+    os.write(handle, b"timeout = 9s\n")
+    equal(w.get().body.split()[0], b"blue", "nothing yet says where to")
+    os.write(handle, b"forward = green\n")
+    equal(w.get().body.split()[0], b"green", "served from the write on")
+    os.write(handle, b"retries = 1\n")
+    refused(errno.EINVAL, os.write, handle, b"retries = many\n")
+    equal(w.get().body.split()[0], b"green", "what is wrong takes nothing back")
+    os.close(handle)
+    equal(w.read(f"{w.place}/default-action"), "timeout = 9s\nforward = green\nretries = 1\n")
+
+
 def test_appends_and_writes_in_place_work(w):
     w.site()
     w.write(f"{w.place}/default-action", "# one\nforward = blue\n")

@@ -611,27 +611,17 @@ def test_many_vpcs_and_services(w):
     with Spaces() as s:
         for _ in range(vpcs):
             s.make()
-        began = time.monotonic()
         w.sh("touch .hold")
         for i, netns in enumerate(s.names):
             vpc(w, f"v{i}", netns, "net")
         for i in range(services):
             w.service(f"s{i}", 80, f"fixed-response = {200 + i}")
-        held = time.monotonic()
         w.sh("rm .hold", seconds=60)
-        opened = time.monotonic()
         for i in (0, vpcs // 2, vpcs - 1):
             for k in (0, services - 1):
                 equal(ask_in(s.names[i], pair(w, f"s{k}")[1], 80, f"s{k}").status, 200 + k)
-        asked = time.monotonic()
         w.write("services/s0/idle-timeout", "5\n")
-        changed = time.monotonic()
         w.sh("rm networks/net/vpcs/*", seconds=60)
-        closed = time.monotonic()
-        print(f"written {held - began:.2f} opened {opened - held:.2f} changed {changed - asked:.3f} closed {closed - changed:.2f} s")
-        check(opened - held < 15 * SLOW, f"opening took {opened - held:.2f} s")
-        check(changed - asked < 0.5 * SLOW, f"a change took {changed - asked:.2f} s")
-        check(closed - changed < 10 * SLOW, f"closing took {closed - changed:.2f} s")
 
 
 # ---------------------------------------------------------------------- capabilities

@@ -82,7 +82,7 @@ def test_consistent_hash_waits_for_its_key(w):
     match(r"^waiting hash-key$", w.read("target-groups/blue/.status"))
     w.write("target-groups/blue/hash-key", "source\n")
     match(r"^status ACTIVE$", w.read("target-groups/blue/.status"))
-    match(r"\[consistent-hash=source\]", w.read(".table"))
+    match(r"\[consistent-hash=source,", w.read(".table"))
 
 
 def test_limits_of_the_configuration(w):

@@ -256,8 +256,9 @@ def test_what_is_taken_is_refused_with_EEXIST(w):
 
 def test_what_is_in_use_is_not_removed(w):
     w.site()
-    w.group("idle")
-    w.group("drained", w.target)
+    w.mkdir("target-groups/idle/targets")
+    w.mkdir("target-groups/drained/targets")
+    w.write(f"target-groups/drained/targets/127.0.0.1:{w.target.port}", "")
     w.rule(w.place, "r", 5, "path-prefix = /x", "forward = drained:0 blue")
     os.rmdir(w.path("target-groups/idle/targets"))
     os.rmdir(w.path("target-groups/idle"))

@@ -104,7 +104,8 @@ def test_http_2_and_grpc(w):
     equal(w.sh(f"{curl}/?want=large | wc -c", seconds=60).out.strip(), str(6 * MIB - 64))
     got = w.sh(f"{curl}/?want=cookies -I -w '%{{http_code}}'")
     check("content-length: 2" in got.out and got.out.endswith("201"), got.out)
-    got = w.sh(f"printf '\\0\\0\\0\\0\\0' | {curl}/a.B/C -H 'content-type: application/grpc' -H 'te: trailers' --data-binary @- -D -")
+    # A gRPC call is answered and reset at once, which curl tells when it had not sent all of it yet.
+    got = w.sh(f"printf '\\0\\0\\0\\0\\0' | {curl}/a.B/C -H 'content-type: application/grpc' -H 'te: trailers' --data-binary @- -D - || [ $? = 92 ]")
     check("grpc-status: 12" in got.out, got.out)
 
 

@@ -15,7 +15,7 @@
 	X(CONNECTS, "target_connects_total", "Connections opened to targets")                                \
 	X(REUSED, "target_reuses_total", "Requests sent on a pooled connection")                             \
 	X(CONNECT_FAILED, "target_connect_errors_total", "Connections to targets that failed (503)")         \
-	X(CHECKS, "health_checks_total", "Health checks of targets that had a result")                       \
+	X(CHECKS, "health_checks_total", "Health checks with a result; groups that ask the same ask once")   \
 	X(CHECK_FAILURES, "health_check_failures_total", "Of those, that failed")                            \
 	X(EJECTIONS, "target_ejections_total", "Targets left out for a time by passive checks")              \
 	X(RETRIES, "retries_total", "Requests sent once more")                                               \

@@ -553,7 +553,8 @@ engine_target(const struct engine *e, const struct target *t, enum target_reason
 
 	/* The worker that checks it is the first to know. */
 	if (t->slot / SLOT_CHUNK < e->nchunks)
-		x = health_shown(health_words(worker_slot(&e->workers[t->slot % e->nworkers], t->slot)));
+		x = health_shown(
+		    health_words(worker_slot(&e->workers[health_owner(t, e->nworkers)], t->slot)));
 	*reason = x.reason;
 	return x.state;
 }

@@ -3,9 +3,9 @@
 
 #include "event.h"
 #include "probe.h"
+#include "subject.h"
 
 #define BY_CHECKS ((unsigned)(DOWN_NEW | DOWN_UNHEALTHY))
-#define NEW_A_MS 2u /* first checks that a worker begins a millisecond, when many targets are new */
 
 /* ------------------------------------------------------------------ words */
 
@@ -200,55 +200,18 @@ health_hear(struct worker *w)
 
 /* ------------------------------------------------------------------ checks */
 
-/* Where in every interval a target's turn is: neighbours are far from each other. */
-static uint64_t
-phase(const struct check *c, uint64_t interval)
-{
-	return (uint64_t)c->slot * 0x9e3779b97f4a7c15u % interval;
-}
-
-static uint64_t
-next_ms(const struct check *c, const struct health_check *h)
-{
-	uint64_t now = c->w->net.now_ms, interval = MAX(h->interval_ms, 1);
-
-	return now - (now - phase(c, interval)) % interval + interval;
-}
-
-static const struct group *
-group_of(const struct check *c)
-{
-	return table_group(c->w->current->table, c->group);
-}
-
-static void
-on_due(struct timer *t)
-{
-	struct check *c = container_of(t, struct check, timer);
-	const struct group *g = group_of(c);
-
-	timer_set(&c->w->net.wheel, t, next_ms(c, &g->check));
-	/* A timeout may be longer than the interval. */
-	if (c->probe == NULL)
-		c->probe = probe_start(c, g);
-}
-
 void
 check_done(struct check *c, enum target_reason reason)
 {
-	struct worker *w = c->w;
-	const struct group *g = group_of(c);
+	struct worker *w = c->subject->w;
+	const struct group *g = table_group(w->current->table, c->group);
 	const struct slot *s = worker_slot(w, c->slot);
 	struct words x = health_words(s);
 	struct notice n = {.kind = NOTICE_STATE, .group = c->group, .slot = c->slot, .state = x.state};
 	bool good = reason == REASON_NONE;
 
-	c->probe = NULL;
 	c->good = good ? c->good + 1 : 0;
 	c->bad = good ? 0 : c->bad + 1;
-	worker_count(w, COUNTER_CHECKS);
-	if (!good)
-		worker_count(w, COUNTER_CHECK_FAILURES);
 	/* One success is enough for a new target. */
 	if (good && (x.state == TARGET_INITIAL || c->good >= g->check.healthy))
 		n.state = TARGET_HEALTHY;
@@ -269,7 +232,7 @@ check_of(const struct worker *w, uint32_t slot)
 }
 
 static struct check *
-check_new(struct worker *w, uint32_t slot, const struct health_check *settings)
+check_new(struct worker *w, uint32_t slot)
 {
 	struct health *h = &w->health;
 	struct check *c = calloc(1, sizeof(*c));
@@ -283,12 +246,7 @@ check_new(struct worker *w, uint32_t slot, const struct health_check *settings)
 	}
 	assert(c != NULL);
 	h->checks[slot] = c;
-	c->w = w;
 	c->slot = slot;
-	timer_init(&c->timer, on_due);
-	/* Soon, but not all at once. */
-	timer_set(
-	    &w->net.wheel, &c->timer, w->net.now_ms + h->nnew++ / NEW_A_MS % MAX(settings->interval_ms, 1));
 	return c;
 }
 
@@ -300,9 +258,7 @@ check_drop(struct worker *w, uint32_t slot)
 	if (c == NULL)
 		return;
 	w->health.checks[slot] = NULL;
-	timer_stop(&w->net.wheel, &c->timer);
-	if (c->probe != NULL)
-		probe_drop(c->probe);
+	subject_leave(c);
 	free(c);
 }
 
@@ -314,14 +270,11 @@ check_adopt(struct worker *w, const struct group *g, uint32_t index)
 	struct check *c = check_of(w, t->slot);
 
 	if (c == NULL)
-		c = check_new(w, t->slot, &g->check);
-	else
-		timer_set(&w->net.wheel, &c->timer, MIN(c->timer.deadline_ms, next_ms(c, &g->check)));
+		c = check_new(w, t->slot);
 	c->group = g->index;
 	c->index = index;
-	c->addr = t->addr;
-	if (g->check.port != 0)
-		addr_set_port(&c->addr, g->check.port);
+	if (subject_join(w, c, g, t) && worker_slot(w, t->slot)->state == TARGET_INITIAL)
+		subject_hurry(c->subject);
 }
 
 /* ------------------------------------------------------------------ a new table */
@@ -346,7 +299,7 @@ adopt_target(struct worker *w, const struct group *g, uint32_t index)
 {
 	const struct target *t = &g->targets[index];
 	struct words x = health_words(worker_slot(w, t->slot)), idle = idle_words(g, t), to = x;
-	bool mine = t->slot % engine_nworkers(w->engine) == w->index;
+	bool mine = health_owner(t, engine_nworkers(w->engine)) == w->index;
 
 	if (idle.state != TARGET_NONE) {
 		to.state = idle.state;
@@ -360,7 +313,7 @@ adopt_target(struct worker *w, const struct group *g, uint32_t index)
 	health_set(w, g, t, to, mine);
 	if (mine && idle.state == TARGET_NONE)
 		check_adopt(w, g, index);
-	else if (mine)
+	else
 		check_drop(w, t->slot);
 }
 
@@ -413,6 +366,7 @@ health_fini(struct worker *w)
 
 	health_stop(w);
 	free(h->checks);
+	subject_fini(w);
 	probe_fini(w);
 	eject_fini(w);
 	while (!list_empty(&h->inbox)) {

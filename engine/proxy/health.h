@@ -1,7 +1,8 @@
-/* health.h - how targets are: active checks (probe.h), ejections (eject.c), and what every worker knows of
+/* health.h - how targets are: active checks (subject.h), ejections (eject.c), and what every worker knows of
  * it.
  *
- * A target is checked by one worker, by its slot; a group's ejections are one worker's, by the group's slot.
+ * A target is checked by one worker, by its machine, so that all groups that ask the same of it find each
+ * other (subject.h); a group's ejections are one worker's, by the group's slot.
  * Whoever decides changes its own words in the target's slot, tells the other workers by a notice, and the
  * control thread by an event. On the request path nothing is shared.
  */
@@ -49,19 +50,19 @@ health_unreachable(struct worker *w, uint32_t group, uint32_t slot, int error)
 		health_report(w, group, slot, OUTCOME_UNREACHABLE);
 }
 
-/* ---- for probe.c and eject.c */
+/* Index of the worker that checks a target. It follows from the address without the port, which a slot keeps,
+ * so that nothing that is said of a target is ever said by two. */
+unsigned health_owner(const struct target *t, unsigned nworkers);
 
-struct probe;
+/* ---- for subject.c and eject.c */
 
 /* A target that this worker checks. */
 struct check {
-	struct timer timer;
-	struct worker *w;
-	struct probe *probe; /* under way, or NULL */
-	struct addr addr;    /* where it is checked */
+	struct list link; /* in its subject's */
+	struct subject *subject;
 	uint32_t slot;
 	uint32_t group, index; /* in the table, and among its targets */
-	uint32_t good, bad;    /* results in a row */
+	uint32_t good, bad;    /* results in a row, of this subject */
 };
 
 /* What came out: REASON_NONE for good. */

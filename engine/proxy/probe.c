@@ -5,16 +5,10 @@
 #include <errno.h>
 #include <stdio.h>
 
-const struct group *
-probe_group(const struct probe *p)
-{
-	return table_group(p->w->current->table, p->check->group);
-}
-
 static void
 probe_close(struct probe *p)
 {
-	p->check = NULL;
+	p->subject = NULL;
 	conn_close(&p->conn);
 }
 
@@ -27,19 +21,19 @@ probe_drop(struct probe *p)
 void
 probe_over(struct probe *p, enum target_reason reason)
 {
-	struct check *c = p->check;
+	struct subject *s = p->subject;
 
 	probe_close(p);
-	check_done(c, reason);
+	subject_done(s, reason);
 }
 
 enum target_reason
 probe_judge(const struct probe *p, unsigned status)
 {
-	const struct health_check *h = &probe_group(p)->check;
+	const struct question *q = &p->subject->question;
 
-	for (uint32_t i = 0; i < h->ncodes; i++)
-		if (status >= h->codes[i].low && status <= h->codes[i].high)
+	for (uint32_t i = 0; i < q->ncodes; i++)
+		if (status >= q->codes[i].low && status <= q->codes[i].high)
 			return REASON_NONE;
 	return REASON_CODE;
 }
@@ -47,7 +41,7 @@ probe_judge(const struct probe *p, unsigned status)
 void
 probe_give_up(struct probe *p)
 {
-	p->check->probe = NULL;
+	p->subject->probe = NULL;
 	probe_close(p);
 }
 
@@ -57,8 +51,6 @@ static void
 send_question(struct probe *p)
 {
 	struct worker *w = p->w;
-	const struct health_check *h = &probe_group(p)->check;
-	struct str path = h->path.len > 0 ? h->path : STR("/");
 	char host[ADDR_TEXT_MAX];
 	int n;
 
@@ -66,7 +58,7 @@ send_question(struct probe *p)
 	n = snprintf(w->head, sizeof(w->head),
 	    "GET " STR_FMT " HTTP/1.1\r\nHost: %s\r\nUser-Agent: latticefs-health\r\nAccept: */*\r\n"
 	    "Connection: close\r\n\r\n",
-	    STR_ARG(path), host);
+	    STR_ARG(p->subject->question.path), host);
 	p->out = (uint32_t)n <= w->net.pools[BUF_SMALL].room ? buf_get(&w->net.pools[BUF_SMALL])
 							     : buf_heap((uint32_t)n);
 	if (p->out == NULL) {
@@ -111,9 +103,9 @@ on_connected(struct conn *c, int error)
 
 	if (error != 0)
 		probe_over(p, REASON_UNREACHABLE);
-	else if (probe_group(p)->check.protocol == CHECK_TCP)
+	else if (p->subject->question.protocol == CHECK_TCP)
 		probe_over(p, REASON_NONE);
-	else if (!p->h2_wanted)
+	else if (!p->subject->question.http2)
 		send_question(p);
 	else if (!probe_h2_start(p))
 		probe_give_up(p);
@@ -188,20 +180,20 @@ static const struct conn_events events = {
 /* ------------------------------------------------------------------ start */
 
 static struct probe *
-probe_new(struct check *c)
+probe_new(struct subject *s)
 {
-	struct probe *p = c->w->health.free_probes;
+	struct probe *p = s->w->health.free_probes;
 
 	if (p != NULL)
-		c->w->health.free_probes = p->next;
+		s->w->health.free_probes = p->next;
 	else
 		p = malloc(sizeof(*p));
 	if (p == NULL)
 		return NULL;
 	memset(p, 0, sizeof(*p));
-	p->w = c->w;
-	p->check = c;
-	p->addr = c->addr;
+	p->w = s->w;
+	p->subject = s;
+	p->addr = s->question.addr;
 	return p;
 }
 
@@ -210,7 +202,7 @@ static int
 secure(struct probe *p)
 {
 	struct worker *w = p->w;
-	struct tls_target t = {.host = STR(""), .h2 = p->h2_wanted};
+	struct tls_target t = {.host = STR(""), .h2 = p->subject->question.http2};
 
 	if (w->health.trust == NULL)
 		w->health.trust = tls_trust_new(w->tls, STR(""), false, 0);
@@ -219,25 +211,23 @@ secure(struct probe *p)
 }
 
 struct probe *
-probe_start(struct check *c, const struct group *g)
+probe_start(struct subject *s)
 {
-	const struct health_check *h = &g->check;
-	int fd = sock_stream(g->vpc, c->addr.sa.sa_family);
-	struct probe *p = fd >= 0 ? probe_new(c) : NULL;
+	const struct question *q = &s->question;
+	int fd = sock_stream(q->vpc, q->addr.sa.sa_family);
+	struct probe *p = fd >= 0 ? probe_new(s) : NULL;
 
 	if (p == NULL) {
 		if (fd >= 0)
 			close(fd);
 		return NULL;
 	}
-	p->grpc = h->protocol == CHECK_GRPC;
-	p->h2_wanted = p->grpc || (h->http2 && h->protocol != CHECK_TCP);
-	conn_init(&p->conn, &c->w->net, fd, &events);
-	if ((h->protocol == CHECK_HTTPS || (p->grpc && g->protocol == GROUP_HTTPS)) && secure(p) != 0) {
+	conn_init(&p->conn, &s->w->net, fd, &events);
+	if (q->tls && secure(p) != 0) {
 		probe_close(p);
 		return NULL;
 	}
-	conn_deadline(&p->conn, h->timeout_ms);
+	conn_deadline(&p->conn, q->timeout_ms);
 	conn_connect(&p->conn, &p->addr);
 	return p;
 }

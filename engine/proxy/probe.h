@@ -3,16 +3,15 @@
 #define PROBE_H
 
 #include "../http/h2.h"
-#include "health.h"
+#include "subject.h"
 
 #define PROBE_ANSWER_MAX 64u /* bytes of a gRPC message: a status takes 7 */
 
 struct probe {
 	struct conn conn;
 	struct worker *w;
-	struct check *check; /* NULL: it is over, and the kernel has yet to let go */
-	struct addr addr;
-	bool h2_wanted, grpc;
+	struct subject *subject; /* NULL: it is over, and the kernel has yet to let go */
+	struct addr addr;	 /* for the kernel, which may be slower than the subject */
 	struct buf *out, *in;
 	size_t scanned; /* of `in`, HTTP/1 */
 	/* HTTP/2 */
@@ -26,20 +25,19 @@ struct probe {
 	struct probe *next; /* free list */
 };
 
-/* Begins a check by g's settings; check_done tells, never from inside. NULL: nothing can be said of the
- * target, for want of memory or descriptors here. */
-struct probe *probe_start(struct check *c, const struct group *g);
-/* Its check is gone: nobody is told. */
+/* Asks s's question; subject_done tells, never from inside. NULL: nothing can be said of the target, for want
+ * of memory or descriptors here. */
+struct probe *probe_start(struct subject *s);
+/* Its subject is gone: nobody is told. */
 void probe_drop(struct probe *p);
 void probe_fini(struct worker *w);
 
 /* ---- for its halves */
 
-void probe_over(struct probe *p, enum target_reason reason); /* tells the check and closes */
+void probe_over(struct probe *p, enum target_reason reason); /* tells the subject and closes */
 void probe_give_up(struct probe *p); /* for want of memory here: nothing is said of the target */
 /* Is a status one of the good ones? */
 enum target_reason probe_judge(const struct probe *p, unsigned status);
-const struct group *probe_group(const struct probe *p); /* of a probe that has its check */
 
 /* probe_h2.c */
 bool probe_h2_start(struct probe *p);		    /* false: no memory */

@@ -5,6 +5,12 @@
 #define GRPC_PREFIX 5u /* of a message: compressed, length */
 #define SERVING 1u     /* HealthCheckResponse.ServingStatus */
 
+static bool
+is_grpc(const struct probe *p)
+{
+	return p->subject->question.protocol == CHECK_GRPC;
+}
+
 static void
 decide(struct probe *p, enum target_reason reason)
 {
@@ -19,7 +25,7 @@ decide(struct probe *p, enum target_reason reason)
 static struct buf *
 question(struct probe *p)
 {
-	struct str service = probe_group(p)->check.service;
+	struct str service = p->subject->question.service;
 	struct buf *b = buf_heap(GRPC_PREFIX + 6 + service.len);
 	uint8_t *at;
 	uint32_t n, len = service.len;
@@ -120,7 +126,7 @@ on_head(void *ctx, int32_t id, void *stream, struct str block, bool last)
 
 	if (p->decided)
 		return stream;
-	if (p->grpc)
+	if (is_grpc(p))
 		grpc_head(p, block, last);
 	else if (block_parse_response(m, block, last, METHOD_GET, &fault) != 0)
 		decide(p, REASON_FAILED);
@@ -190,20 +196,17 @@ flush(struct probe *p)
 static size_t
 print(struct probe *p, char *out)
 {
-	const struct group *g = probe_group(p);
-	const struct health_check *h = &g->check;
+	bool grpc = is_grpc(p);
 	char host[ADDR_TEXT_MAX], *at = out;
 
 	addr_print(&p->addr, host);
-	at = block_put(at, STR(":method"), p->grpc ? STR("POST") : STR("GET"));
+	at = block_put(at, STR(":method"), grpc ? STR("POST") : STR("GET"));
 	at = block_put(at, STR(":scheme"), p->conn.tls != NULL ? STR("https") : STR("http"));
 	at = block_put(at, STR(":authority"), str_of(host));
-	at = block_put(at, STR(":path"),
-	    p->grpc	      ? STR("/grpc.health.v1.Health/Check")
-	    : h->path.len > 0 ? h->path
-			      : STR("/"));
+	at = block_put(
+	    at, STR(":path"), grpc ? STR("/grpc.health.v1.Health/Check") : p->subject->question.path);
 	at = block_put(at, STR("user-agent"), STR("latticefs-health"));
-	if (p->grpc) {
+	if (grpc) {
 		at = block_put(at, STR("te"), STR("trailers"));
 		at = block_put(at, STR("content-type"), STR("application/grpc"));
 	}
@@ -216,13 +219,14 @@ probe_h2_start(struct probe *p)
 	static const struct h2_config config = {.stream_window = WINDOW, .window = WINDOW};
 	struct worker *w = p->w;
 	struct str block = {w->head, (uint32_t)print(p, w->head)};
+	bool grpc = is_grpc(p);
 
 	p->out = buf_get(&w->net.pools[BUF_SMALL]);
 	p->h2 = h2_new(&config, &events, p);
-	if (p->grpc)
+	if (grpc)
 		p->message = question(p);
-	if (p->out == NULL || p->h2 == NULL || (p->grpc && p->message == NULL) ||
-	    h2_request(p->h2, block, p->grpc, p) < 0)
+	if (p->out == NULL || p->h2 == NULL || (grpc && p->message == NULL) ||
+	    h2_request(p->h2, block, grpc, p) < 0)
 		return false;
 	conn_await(&p->conn, BUF_SMALL);
 	flush(p);

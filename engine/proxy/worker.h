@@ -43,7 +43,9 @@ struct health {
 	struct list inbox;     /* struct notice: other workers' */
 	struct check **checks; /* by slot: those that are this worker's to check */
 	uint32_t size;
-	uint32_t nnew; /* checks that the table at hand began */
+	struct subject **subjects; /* buckets, a power of two of them: what those checks ask */
+	uint32_t nbuckets, nsubjects;
+	uint32_t nnew; /* subjects that the table at hand hurried */
 	struct list ejections;
 	struct probe *free_probes;
 	struct tls_held *trust; /* of probes: none */

@@ -253,28 +253,35 @@ struct bed {
 	enum admin admin;
 	struct health_check check;
 	struct passive_check passive;
+	/* A second group, of the same targets by slots of its own. */
+	bool both;
+	struct health_check green_check;
+	uint32_t green, green_targets[TARGETS_MAX];
 };
+
+enum { BED_BLUE, BED_GREEN };
 
 static const char *const bed_names[TARGETS_MAX] = {"a", "b", "c", "d"};
 static struct code_range bed_codes[2] = {{200, 200}, {0, 0}};
 
 static inline struct group *
-bed_group(const struct bed *b)
+bed_group(const struct bed *b, uint32_t which)
 {
 	struct group *g = group_new();
 
-	g->slot = b->group;
-	g->name = STR("blue");
+	g->index = which;
+	g->slot = which == BED_BLUE ? b->group : b->green;
+	g->name = which == BED_BLUE ? STR("blue") : STR("green");
 	g->used = !b->idle;
 	g->type = b->type;
-	g->check = b->check;
+	g->check = which == BED_BLUE ? b->check : b->green_check;
 	g->passive = b->passive;
 	g->ntargets = b->ntargets;
 	g->targets = arena_alloc(&g->arena, TARGETS_MAX * sizeof(*g->targets));
 	for (uint32_t i = 0; i < b->ntargets; i++)
 		g->targets[i] = (struct target){.name = str_of(bed_names[i]),
 		    .addr = local_addr(b->ports[i]),
-		    .slot = b->targets[i],
+		    .slot = which == BED_BLUE ? b->targets[i] : b->green_targets[i],
 		    .weight = 1,
 		    .admin = b->admin};
 	return g;
@@ -323,7 +330,9 @@ bed_publish(struct bed *b)
 	p->scopes = xcalloc(1, sizeof(*p->scopes));
 	p->scopes[0] = SCOPE;
 	build_place(build, p);
-	build_group(build, 0, bed_group(b));
+	build_group(build, BED_BLUE, bed_group(b, BED_BLUE));
+	if (b->both || table_group(engine_table(b->engine), BED_GREEN) != NULL)
+		build_group(build, BED_GREEN, b->both ? bed_group(b, BED_GREEN) : NULL);
 	build_service(build, 0, bed_service(b));
 	cr_assert(build_seal(build, &next, &clash) == 0);
 	cr_assert(engine_prepare(b->engine, next, &place) == 0);
@@ -354,8 +363,10 @@ bed_init(struct bed *b, const struct server *servers, uint32_t n)
 	b->rule = slots_take(&b->slots);
 	b->forward = slots_take(&b->slots);
 	b->group = slots_take(&b->slots);
+	b->green = slots_take(&b->slots);
 	for (uint32_t i = 0; i < TARGETS_MAX; i++) {
 		b->targets[i] = slots_take(&b->slots);
+		b->green_targets[i] = slots_take(&b->slots);
 		b->ports[i] = i < n ? servers[i].port : free_port();
 	}
 }
@@ -378,16 +389,22 @@ bed_stop(struct bed *b)
 
 /* `UNHEALTHY CodeMismatch` */
 static inline const char *
-bed_state(const struct bed *b, uint32_t target)
+bed_state_in(const struct bed *b, uint32_t group, uint32_t target)
 {
 	static char text[64];
-	const struct target *t = &table_group(engine_table(b->engine), 0)->targets[target];
+	const struct target *t = &table_group(engine_table(b->engine), group)->targets[target];
 	enum target_reason reason;
 	enum target_state state = engine_target(b->engine, t, &reason);
 
 	snprintf(text, sizeof(text), "%s%s%s", target_state_word(state), reason == REASON_NONE ? "" : " ",
 	    target_reason_word(reason));
 	return text;
+}
+
+static inline const char *
+bed_state(const struct bed *b, uint32_t target)
+{
+	return bed_state_in(b, BED_BLUE, target);
 }
 
 #define EXPECT_STATE(b, target, want)                                                  \

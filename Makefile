@@ -113,7 +113,7 @@ golden: all ## rewrite what tests/golden expects; review the diff
 ci: ## what CI runs
 	$(Q).ci/run
 
-SHELL_SRC = examples/demo examples/lib.sh $(wildcard examples/*/run) tests/layers.sh tests/fuzz/run.sh $(wildcard .ci/*.sh)
+SHELL_SRC = examples/demo examples/lib.sh examples/02-weighted/canary $(wildcard examples/*/run) tests/layers.sh tests/fuzz/run.sh $(wildcard .ci/*.sh)
 C_SRC     = $(shell find engine fs include bench examples tests -name node_modules -prune -o -name '*.[ch]' -print)
 LGEN      = lgen lgen_ring lgen_client lgen_backend lgen_tls lgen_h2 meter wire
 LGEN_SRC  = $(LGEN:%=bench/%.c)

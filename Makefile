@@ -13,7 +13,7 @@ DNS   = dns
 ROUTE = table table_print match caller turns ring view balance names
 NET   = ring buf timer netns sock conn tls tls_held tls_peer tls_world listen lookup
 PROXY = worker keyring client mux exchange retry breaker request answer invoke tunnel drain pass relay upstream trunk event health subject probe probe_h2 eject resolve ask dialog resolver finder engine
-FS    = schema pem certificate authority fields parse parse_match parse_action parse_target parse_health pair rights routes spaces model edit reach check quotas protocols groups meet zones arn identity equal compile_group compile explain status store preload errors undo hold txn heal settle node attr dir events handle view watch follow ops config main
+FS    = schema pem certificate authority fields parse parse_match parse_action parse_target parse_health pair rights routes spaces model edit reach check quotas protocols groups meet zones arn identity equal compile_group compile explain status metrics store preload errors undo hold txn heal settle node attr dir events handle view watch follow ops config main
 
 ENGINE_SRC = $(BASE:%=engine/base/%.c) $(HTTP:%=engine/http/%.c) $(DNS:%=engine/dns/%.c) $(ROUTE:%=engine/route/%.c) \
              $(NET:%=engine/net/%.c) $(PROXY:%=engine/proxy/%.c)
@@ -113,7 +113,7 @@ golden: all ## rewrite what tests/golden expects; review the diff
 ci: ## what CI runs
 	$(Q).ci/run
 
-SHELL_SRC = examples/demo examples/lib.sh $(wildcard examples/*/run) tests/layers.sh tests/fuzz/run.sh $(wildcard .ci/*.sh)
+SHELL_SRC = examples/demo examples/lib.sh examples/02-weighted/canary $(wildcard examples/*/run) tests/layers.sh tests/fuzz/run.sh $(wildcard .ci/*.sh)
 C_SRC     = $(shell find engine fs include bench examples tests -name node_modules -prune -o -name '*.[ch]' -print)
 LGEN      = lgen lgen_ring lgen_client lgen_backend lgen_tls lgen_h2 meter wire
 LGEN_SRC  = $(LGEN:%=bench/%.c)

@@ -88,11 +88,13 @@ target_authority(struct parser *p, struct str s)
 	if (addr_parse(s, &a) == 0) {
 		port = addr_port(&a) == 0 ? 80 : addr_port(&a);
 	} else {
-		fault = host.len > 0 && host.p[0] == '*' ? "a wildcard names nobody" : parse_host_fault(host);
-		if (fault == NULL && colon != NULL &&
+		if (colon != NULL &&
 		    (str_number((struct str){colon + 1, s.len - host.len - 1}, UINT16_MAX, &port) != 0 ||
 			port == 0))
 			fault = "a port is 1 to 65535";
+		else
+			fault = host.len > 0 && host.p[0] == '*' ? "a wildcard names nobody"
+								 : parse_host_fault(host);
 	}
 	if (fault != NULL)
 		return parse_bad(p, s.p, "'%s' is no host: %s", parse_show(p, s), fault);

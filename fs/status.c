@@ -1,4 +1,4 @@
-/* status.c - what .status of an object says, and the counters that are an object's. */
+/* status.c - what .status of an object says. */
 #include "status.h"
 
 #include "arn.h"
@@ -143,17 +143,6 @@ served_group(const struct status_context *c, const struct node *n)
 	const struct entry *e = node_entry(n);
 
 	return c->engine != NULL && e->served ? table_group(engine_table(c->engine), e->index) : NULL;
-}
-
-static const struct target *
-served_target(const struct status_context *c, const struct node *n)
-{
-	const struct group *g = served_group(c, n);
-
-	for (uint32_t i = 0; g != NULL && i < g->ntargets; i++)
-		if (str_eq(g->targets[i].name, str_of(n->name)))
-			return &g->targets[i];
-	return NULL;
 }
 
 /* ------------------------------------------------------------------ ignored files */
@@ -492,15 +481,49 @@ print_drain(const struct draining *d, struct text *out)
 	text_printf(out, " ends-in %" PRIu64, (d->ends_in_ms + 999) / 1000);
 }
 
-/* What is not served is not checked: its health is unknown. */
-static void
-print_target(const struct status_context *c, const struct node *n, bool used, struct text *out)
+/* What keeps a target from being served that its group could serve: `missing KEY`, or NULL. */
+static const char *
+target_lacks(const struct node *n, const struct group *g)
 {
-	const struct target *t = served_target(c, n);
+	const struct value *v = n->values[0];
+
+	if (v == NULL || v->bad != NULL)
+		return NULL;
+	switch (v->target.type) {
+	case GROUP_INSTANCE:
+		return g != NULL ? "missing address" : NULL;
+	case GROUP_ALB:
+		return v->target.host.len == 0 ? "missing host" : NULL;
+	case GROUP_LAMBDA:
+		return v->target.host.len == 0 ? "missing url" : NULL;
+	default:
+		return NULL;
+	}
+}
+
+/* Of a target that is not served: it is not checked, so its health is unknown. */
+static void
+print_unserved(const struct node *n, const struct group *g, bool used, struct text *out)
+{
+	const char *lacks = target_lacks(n, g);
+
+	if (lacks != NULL)
+		text_printf(out, "UNAVAILABLE %s", lacks);
+	else
+		text_printf(
+		    out, "%s", used ? "UNAVAILABLE HealthCheckDisabled" : "UNUSED TargetGroupNotInUse");
+}
+
+/* t: one of what n stands for in the served table g, or NULL. */
+static void
+print_target(const struct status_context *c, const struct node *n, const struct group *g,
+    const struct target *t, bool used, struct text *out)
+{
 	const struct value *vpc = n->parent->values[GROUP_VPC];
 	const struct diag *d = known_problem(n);
 	struct text waiting = {0};
 	struct draining drain;
+	char addr[ADDR_TEXT_MAX];
 
 	if (vpc != NULL && vpc->nrefs > 0 && vpc->refs[0].entry->node != NULL)
 		vpc_waits_for(c->model, vpc->refs[0].entry->node, &waiting);
@@ -512,16 +535,36 @@ print_target(const struct status_context *c, const struct node *n, bool used, st
 	else if (t != NULL)
 		print_health(c, t, out);
 	else
-		text_printf(
-		    out, "%s", used ? "UNAVAILABLE HealthCheckDisabled" : "UNUSED TargetGroupNotInUse");
+		print_unserved(n, g, used, out);
 	text_printf(out, " requests %" PRIu64 " inflight %" PRIu64, t == NULL ? 0 : requests(c, t->slot),
 	    t == NULL ? 0 : engine_inflight(c->engine, t->slot));
+	if (t != NULL && g->type == GROUP_INSTANCE) {
+		addr_print_host(&t->addr, addr);
+		text_printf(out, " address %s", addr);
+	}
 	if (t != NULL && target_is_named(t))
 		print_found(c, t, out);
 	if (t != NULL && engine_draining(c->engine, t->slot, &drain))
 		print_drain(&drain, out);
 	text_char(out, '\n');
 	text_fini(&waiting);
+}
+
+/* A machine is a target at each of its addresses. */
+static void
+print_targets(const struct status_context *c, const struct node *n, bool used, struct text *out)
+{
+	const struct group *g = served_group(c, n);
+	bool any = false;
+
+	for (uint32_t i = 0; g != NULL && i < g->ntargets; i++) {
+		if (!str_eq(g->targets[i].name, str_of(n->name)))
+			continue;
+		print_target(c, n, g, &g->targets[i], used, out);
+		any = true;
+	}
+	if (!any)
+		print_target(c, n, g, NULL, used, out);
 }
 
 /* Those that were removed, and have something in flight still. */
@@ -540,18 +583,28 @@ print_removed(const struct status_context *c, const struct group *g, struct text
 }
 
 static void
+print_group_protocol(const struct node *n, struct text *out)
+{
+	if (node_number(n, GROUP_TYPE, GROUP_IP) == GROUP_LAMBDA) {
+		text_printf(out, "lambda-event-structure-version %s\n", node_word(n, GROUP_EVENTS));
+		return;
+	}
+	text_printf(out, "protocol %s\n", node_word(n, GROUP_PROTOCOL));
+	if (node_number(n, GROUP_PROTOCOL, GROUP_HTTP) != GROUP_TCP)
+		text_printf(out, "protocol-version %s\n", node_word(n, GROUP_PROTOCOL_VERSION));
+}
+
+static void
 print_group(const struct status_context *c, const struct node *n, struct text *out)
 {
 	print_head(c->model, n, groups_lack_key(n) ? "hash-key" : NULL, out);
 	if (node_number(n, GROUP_TYPE, GROUP_IP) != GROUP_IP)
 		text_printf(out, "type %s\n", node_word(n, GROUP_TYPE));
-	text_printf(out, "protocol %s\n", node_word(n, GROUP_PROTOCOL));
-	if (node_number(n, GROUP_PROTOCOL, GROUP_HTTP) != GROUP_TCP)
-		text_printf(out, "protocol-version %s\n", node_word(n, GROUP_PROTOCOL_VERSION));
+	print_group_protocol(n, out);
 	identity_print_ca(c->model, n, out);
 	print_uses(n->entry, "used-by", false, out);
 	for (uint32_t i = 0; i < n->kids[0].n; i++)
-		print_target(c, n->kids[0].at[i], !list_empty(&n->entry->uses), out);
+		print_targets(c, n->kids[0].at[i], !list_empty(&n->entry->uses), out);
 	print_removed(c, served_group(c, n), out);
 }
 
@@ -663,112 +716,4 @@ status_print_objects(const struct status_context *c, struct text *out)
 	for (size_t i = 0; i < COUNT(rows); i++)
 		text_printf(out, " %s %" PRIu32, rows[i].name, model_count(c->model, rows[i].kind));
 	text_char(out, '\n');
-}
-
-/* ------------------------------------------------------------------ metrics */
-
-static void
-metric_rule(const struct status_context *c, const struct service *s, const struct listener *l,
-    const struct rule *r, bool forwards, struct text *out)
-{
-	for (uint32_t i = 0; i < (forwards ? r->action.nforwards : 1); i++) {
-		const struct forward *f = &r->action.forwards[i];
-
-		text_printf(out,
-		    "latticefs_%s_total{service=\"" STR_FMT "\",listener=\"" STR_FMT "\",rule=\"" STR_FMT
-		    "\"",
-		    forwards ? "forwards" : "requests", STR_ARG(s->name), STR_ARG(l->name), STR_ARG(r->name));
-		if (forwards)
-			text_printf(out, ",group=\"" STR_FMT "\"", STR_ARG(f->name));
-		text_printf(out, "} %" PRIu64 "\n", requests(c, forwards ? f->slot : r->slot));
-	}
-}
-
-static void
-metric_services(const struct status_context *c, bool forwards, struct text *out)
-{
-	const struct table *t = engine_table(c->engine);
-
-	for (uint32_t i = 0; i < table_nservices(t); i++) {
-		const struct service *s = table_service(t, i);
-
-		for (uint32_t k = 0; s != NULL && k < s->nlisteners; k++) {
-			const struct listener *l = &s->listeners[k];
-
-			for (uint32_t r = 0; r < l->nrules; r++)
-				metric_rule(c, s, l, &l->rules[r], forwards, out);
-			metric_rule(c, s, l, &l->fallback, forwards, out);
-		}
-	}
-}
-
-enum target_metric { METRIC_REQUESTS, METRIC_INFLIGHT, METRIC_HEALTHY };
-
-/* False: nothing is known of it. */
-static bool
-target_value(
-    const struct status_context *c, const struct target *t, enum target_metric metric, uint64_t *value)
-{
-	enum target_reason reason;
-	enum target_state state;
-
-	switch (metric) {
-	case METRIC_REQUESTS:
-		*value = engine_requests(c->engine, t->slot);
-		return true;
-	case METRIC_INFLIGHT:
-		*value = engine_inflight(c->engine, t->slot);
-		return true;
-	case METRIC_HEALTHY:
-		break;
-	}
-	state = engine_target(c->engine, t, &reason);
-	*value = state == TARGET_HEALTHY;
-	return state == TARGET_HEALTHY || state == TARGET_UNHEALTHY || state == TARGET_INITIAL;
-}
-
-static void
-metric_targets(const struct status_context *c, enum target_metric metric, struct text *out)
-{
-	static const char *const names[] = {"requests_total", "inflight", "healthy"};
-	struct map_entry *it;
-
-	for (uint32_t i = 0; (it = map_next(&c->model->names[KIND_GROUP], &i)) != NULL;) {
-		const struct entry *e = it->value;
-		const struct group *g = e->served ? table_group(engine_table(c->engine), e->index) : NULL;
-
-		for (uint32_t k = 0; g != NULL && k < g->ntargets; k++) {
-			uint64_t value;
-
-			if (!target_value(c, &g->targets[k], metric, &value))
-				continue;
-			text_printf(out,
-			    "latticefs_target_%s{group=\"" STR_FMT "\",target=\"" STR_FMT "\"} %" PRIu64 "\n",
-			    names[metric], STR_ARG(g->name), STR_ARG(g->targets[k].name), value);
-		}
-	}
-}
-
-void
-status_print_metrics(const struct status_context *c, struct text *out)
-{
-	if (c->engine == NULL)
-		return;
-	text_printf(out, "# HELP latticefs_requests_total Requests that a rule decided.\n"
-			 "# TYPE latticefs_requests_total counter\n");
-	metric_services(c, false, out);
-	text_printf(out, "# HELP latticefs_forwards_total Requests that a rule sent to a target group.\n"
-			 "# TYPE latticefs_forwards_total counter\n");
-	metric_services(c, true, out);
-	text_printf(out, "# HELP latticefs_target_requests_total Requests sent to a target.\n"
-			 "# TYPE latticefs_target_requests_total counter\n");
-	metric_targets(c, METRIC_REQUESTS, out);
-	text_printf(out, "# HELP latticefs_target_inflight Requests that a target has not answered yet.\n"
-			 "# TYPE latticefs_target_inflight gauge\n");
-	metric_targets(c, METRIC_INFLIGHT, out);
-	text_printf(out,
-	    "# HELP latticefs_target_healthy 1: the target's checks are good. Of those that are checked.\n"
-	    "# TYPE latticefs_target_healthy gauge\n");
-	metric_targets(c, METRIC_HEALTHY, out);
-	identity_print_metrics(engine_table(c->engine), out);
 }

@@ -1,7 +1,7 @@
 /* view.c - the files that we write: what is there, and what they say. */
 #include "view.h"
 #include "clock.h"
-#include "status.h"
+#include "metrics.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -158,7 +158,7 @@ view_render(struct tree *t, enum view view, const char *path, uid_t uid, struct 
 		break;
 	case VIEW_METRICS:
 		engine_metrics(t->engine, out);
-		status_print_metrics(&c, out);
+		metrics_print(&c, out);
 		break;
 	case VIEW_HOLD:
 		hold_print(t, out);

@@ -1,6 +1,7 @@
 """test_target_files.py - target groups of all types as files: errno, .errors, .table and .status of a mounted tree."""
 import errno
 import os
+import re
 
 from harness import check, equal, match, refused, until
 
@@ -35,7 +36,13 @@ def test_an_instance_moves_its_targets(w):
     w.write("vpcs/host2/instances/i-01234567", "10.0.0.8\n10.0.0.9\n")
     match(r"m:100\{10\.0\.0\.8:8080,10\.0\.0\.9:8080\}\[INSTANCE\]", w.read(".table"))
     match(r"^instance i-01234567 10\.0\.0\.8 10\.0\.0\.9$", w.read("vpcs/host2/.status"))
-    match(r"^type INSTANCE$", w.read("target-groups/m/.status"))
+    status = w.read("target-groups/m/.status")
+    match(r"^type INSTANCE$", status)
+    for host in ("10.0.0.8", "10.0.0.9"):
+        match(rf"^target i-01234567:8080 [A-Z]+ \S+ requests 0 inflight 0 address {re.escape(host)}$", status, "each is told")
+    w.write("vpcs/host2/instances/i-01234567", "")
+    match(r"^target i-01234567:8080 UNAVAILABLE missing address requests 0 inflight 0$", w.read("target-groups/m/.status"))
+    w.write("vpcs/host2/instances/i-01234567", "10.0.0.8\n")
     refused(errno.EBUSY, os.unlink, w.path("vpcs/host2/instances/i-01234567"))
     says(w, "instance 'i-01234567' is in use by target group 'm'")
     os.unlink(w.path("target-groups/m/targets/i-01234567:8080"))
@@ -52,11 +59,17 @@ def test_types_and_their_targets(w):
     says(w, "target group 'blue' is of type IP: it takes no target of type LAMBDA")
     w.mkdir("target-groups/f/targets")
     w.write("target-groups/f/type", "LAMBDA\n")
+    w.write("target-groups/f/targets/hook.lambda", "")
+    status = w.read("target-groups/f/.status")
+    match(r"^target hook\.lambda UNAVAILABLE missing url requests 0 inflight 0$", status)
+    match(r"^type LAMBDA\nlambda-event-structure-version V1\ntarget ", status, "no protocol")
     w.write("target-groups/f/targets/hook.lambda", "url = http://127.0.0.1:9001/2015-03-31/functions/hook/invocations\n")
     refused(errno.EINVAL, w.write, "target-groups/f/health-check", "path = /\n")
     says(w, "a target group of type LAMBDA has no health-check")
     w.mkdir("target-groups/e/targets")
     w.write("target-groups/e/type", "ALB\n")
+    w.write("target-groups/e/targets/edge.alb", "")
+    match(r"^target edge\.alb UNAVAILABLE missing host requests 0 inflight 0$", w.read("target-groups/e/.status"))
     w.write("target-groups/e/targets/edge.alb", "host = edge.example\nport = 8080\n")
     refused(errno.EINVAL, w.write, "target-groups/e/targets/other.alb", "host = other.example\n")
     check(not os.path.exists(w.path("target-groups/e/targets/other.alb")), "a refused file is gone")

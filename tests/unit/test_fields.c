@@ -90,6 +90,8 @@ Test(fields, reads_targets)
 		"a url begins with http://, not 'https://h/2015-03-31/functions/f/invocations'"},
 	    {GROUP "targets/f.lambda", "url = http://h:0/2015-03-31/functions/f/invocations\n", 1, 14,
 		"'h:0' is no host: a port is 1 to 65535"},
+	    {GROUP "targets/f.lambda", "url = http://10.0.0.5:0/2015-03-31/functions/f/invocations\n", 1, 14,
+		"'10.0.0.5:0' is no host: a port is 1 to 65535"},
 	    {GROUP "targets/f.lambda", "url = http://h/2015-03-31/functions//invocations\n", 1, 15,
 		"the path of a url is /2015-03-31/functions/NAME/invocations"},
 	    {GROUP "targets/f.lambda", "url = http://h\n", 1, 15,

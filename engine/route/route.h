@@ -6,8 +6,8 @@
 #include "limits.h"
 #include "table.h"
 
-/* Why no new request goes to a target. Of a group without one that is up those serve that are new, and without
- * these all that are down by health alone. */
+/* Why no new request goes to a target. Of a group without one that is up those serve that are new, and
+ * without these all that are down by health alone. */
 enum down {
 	DOWN_UNHEALTHY = 1,  /* active checks */
 	DOWN_EJECTED = 2,    /* passive checks */

@@ -3,7 +3,7 @@ import re
 import time
 
 import h2kit
-import test_passthrough
+import test_passthrough as passing
 from grpckit import OK, UNAVAILABLE, Caller, Server
 from h2kit import add_h2_target, reply
 from harness import SLOW, Client, Closed, check, equal, free_port, limit, match, until
@@ -200,19 +200,19 @@ def test_websockets_have_their_time_and_are_cut(w):
 
 @limit(90)
 def test_what_is_passed_through_has_its_time_and_is_cut(w):
-    test_passthrough.site(w, test_passthrough.echo)
+    passing.site(w, passing.echo)
     w.leave = w.target
     w.file = f"target-groups/blue/targets/127.0.0.1:{w.leave.port}"
     w.write("target-groups/blue/drain", "4\n")
     for way in WAYS:
-        with test_passthrough.connect(w, "shop.localhost", w.target) as tls:
+        with passing.connect(w, "shop.localhost", w.target) as tls:
             tls.sendall(b"before")
             equal(tls.recv(6), b"before")
             start = time.monotonic()
             leave(w, way)
             tls.sendall(b"after")
             equal(tls.recv(5), b"after", "it goes on")
-            equal(test_passthrough.end_below(tls), "reset", "and is cut")
+            equal(passing.end_below(tls), "reset", "and is cut")
             check(time.monotonic() - start >= 3.9, "not before the time")
         until(lambda: not w.leave.open, 10, "the target's connection is closed")
         if way:

@@ -39,6 +39,9 @@
 /* Of a request's body, kept to be sent again (action: retries): as an attribute file, and a usual bound of
  * buffering proxies. A longer one is not sent again once its first byte has gone. */
 #define RETRY_BODY_MAX (64u * 1024)
+/* The same of one to an HTTP/2 target, without retries: it may refuse a stream that it never looked at. So
+ * much is one frame, and a message of most gRPC calls. */
+#define REFUSED_BODY_MAX (16u * 1024)
 /* Retries in flight in a worker: a fifth of its requests, so that a dead backend does not get a multiple of
  * its load; and always so many, for where there is little traffic. */
 #define RETRY_SHARE 5u

@@ -55,7 +55,7 @@ struct exchange {
 	uint32_t vpc;
 	struct buf *request;   /* head, and as much of the body as came with it */
 	uint32_t head;	       /* of it: a block, to a target of HTTP/2 */
-	struct buf *kept;      /* what of the body was sent behind it */
+	struct buf *kept;      /* what of the body was sent behind it, but for to_target.sending */
 	uint64_t deadline_ms;  /* for the answer to begin; 0: response_ms alone counts */
 	uint64_t try_end_ms;   /* and of this try */
 	uint32_t response_ms;  /* the target's time for the head of its answer */
@@ -102,8 +102,10 @@ void exchange_deadline(struct exchange *ex, uint32_t ms);
 
 /* retry.c: the request once more, as its rule wants it */
 void retry_init(struct exchange *ex, const struct resilience *r); /* the request is built */
-/* b was given to the target's connection, as more of the body. */
-void retry_keep(struct exchange *ex, const struct buf *b);
+/* Of the body, what was being sent: the target's connection uses it no more, or has failed to. */
+void retry_keep(struct exchange *ex);
+/* From this target, or this try, with all that came of the request in `request`. -ENOMEM: it stays. */
+int retry_leave(struct exchange *ex);
 /* For one of these reasons (enum retry_on). True: it is on its way again, or has failed; ex may be gone. */
 bool retry_try(struct exchange *ex, unsigned why);
 bool retry_answer(struct exchange *ex, unsigned status);

@@ -71,8 +71,13 @@ is_serving(const struct probe *p)
 {
 	const uint8_t *at = p->answer + GRPC_PREFIX, *end = p->answer + p->answer_len;
 	uint64_t key, value, status = 0;
+	uint32_t len = 0;
 
 	if (p->answer_len < GRPC_PREFIX || p->answer_len > PROBE_ANSWER_MAX || p->answer[0] != 0)
+		return false;
+	for (unsigned i = 1; i < GRPC_PREFIX; i++)
+		len = len << 8 | p->answer[i];
+	if (len != p->answer_len - GRPC_PREFIX)
 		return false;
 	while (at < end) {
 		if (!take_varint(&at, end, &key))

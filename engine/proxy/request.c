@@ -31,7 +31,7 @@ request_connected(struct exchange *ex)
 	conn_await(&ex->up->conn, BUF_MID);
 	/* One send of a large body's beginning is cheaper than two, and the target does not wait for it: the
 	 * bytes are in the socket. */
-	if (!ex->to_target.done && c->conn.more && !c->conn.ended) {
+	if (!ex->to_target.done && c->conn.more && !c->conn.ended && c->in == NULL) {
 		ex->delayed = true;
 		exchange_deadline(ex, ex->idle_ms);
 		conn_recv(&c->conn, BUF_BIG);
@@ -78,15 +78,20 @@ request_replayable(const struct exchange *ex)
 void
 request_replay(struct exchange *ex)
 {
+	if (retry_leave(ex) != 0) {
+		exchange_fail(ex, 503);
+		return;
+	}
 	worker_count(ex->w, COUNTER_RETRIES);
 	ex->tries++;
-	upstream_give(ex, false);
 	ex->wait = WAIT_CONNECT;
 	if (exchange_pick_another(ex))
 		upstream_take(ex, false);
 	else
 		upstream_take(ex, true);
 }
+
+static void client_body(struct exchange *ex, struct buf *b);
 
 static void
 request_done(struct exchange *ex)
@@ -105,13 +110,19 @@ request_more(struct exchange *ex)
 {
 	struct relay *r = &ex->to_target;
 	struct client *c = ex->client;
+	struct buf *b = c->in;
 
 	if (relay_next(r) != NULL) {
 		exchange_deadline(ex, ex->idle_ms);
-		retry_keep(ex, r->sending);
+		/* Trailers of a stream are a send of their own. */
+		if (unlikely(r->head > 0))
+			exchange_forget(ex);
 		exchange_send(ex, r, &ex->up->conn);
 	} else if (r->done) {
 		request_done(ex);
+	} else if (b != NULL) {
+		c->in = NULL;
+		client_body(ex, b);
 	} else if (c->conn.ended) {
 		request_end(ex, c->conn.error);
 	} else {
@@ -126,14 +137,7 @@ request_sent(struct exchange *ex, int error)
 	struct relay *r = &ex->to_target;
 
 	ex->in_flight = false;
-	/* What went with the head goes with it again. */
-	if (ex->up->conn.unseen && ex->request != NULL && r->sending != NULL) {
-		struct buf *b = r->sending;
-
-		r->sending = NULL;
-		if (buf_gather(ex->w->net.pools, &ex->request, b) != 0)
-			exchange_forget(ex);
-	}
+	retry_keep(ex);
 	exchange_drop(ex, &r->sending);
 	relay_sent(r, ex->w->net.now_ms);
 	if (ex->wait == WAIT_TUNNEL) {
@@ -201,13 +205,18 @@ client_body(struct exchange *ex, struct buf *b)
 		r->sending = b;
 	else
 		buf_put(ex->w->net.pools, b);
-	if (ex->delayed) {
+	if (ex->delayed)
 		send_request(ex, r->sending);
-		if (r->sending != NULL)
-			retry_keep(ex, r->sending);
-	} else {
+	else
 		request_more(ex);
-	}
+}
+
+/* It was asked for before the request went to another target, whose connection is not done with what was
+ * there then: request_more comes back to what came. */
+static bool
+is_early(const struct exchange *ex)
+{
+	return !ex->to_target.done && ex->up != NULL && ex->up->conn.sending;
 }
 
 void
@@ -217,7 +226,7 @@ request_data(struct exchange *ex, struct buf *b)
 
 	if (ex->wait == WAIT_TUNNEL)
 		tunnel_data(ex, &ex->to_target, b, &ex->up->conn);
-	else if (!ex->to_target.done)
+	else if (!ex->to_target.done && !is_early(ex))
 		client_body(ex, b);
 	else if (buf_gather(ex->w->net.pools, &c->in, b) != 0)
 		client_close(c);
@@ -233,7 +242,7 @@ request_end(struct exchange *ex, int error)
 		return;
 	}
 	/* A client that has sent all it has to may close its half and wait. */
-	if (error == 0 && ex->to_target.done)
+	if (error == 0 && (ex->to_target.done || is_early(ex)))
 		return;
 	if (error == 0 && exchange_end(&ex->to_target, &c->conn) == 0) {
 		if (ex->wait == WAIT_GATHER)

@@ -19,6 +19,13 @@ begin_try(struct exchange *ex)
 	ex->try_end_ms = now + left;
 }
 
+/* So much of a body is kept. */
+static uint32_t
+keep_max(const struct exchange *ex)
+{
+	return ex->retry_on != 0 ? RETRY_BODY_MAX : REFUSED_BODY_MAX;
+}
+
 void
 retry_init(struct exchange *ex, const struct resilience *r)
 {
@@ -26,7 +33,8 @@ retry_init(struct exchange *ex, const struct resilience *r)
 
 	ex->retries = (uint8_t)r->retries;
 	ex->retry_on = r->retries > 0 ? r->retry_on : 0;
-	ex->keeping = ex->retry_on != 0 && ex->to_target.bytes <= RETRY_BODY_MAX;
+	/* A stream may be refused at any time before its answer. */
+	ex->keeping = (ex->retry_on != 0 || ex->h2) && ex->to_target.bytes <= keep_max(ex);
 	if (timeout_ms == 0 && ex->retry_on & RETRY_TIMEOUT)
 		timeout_ms = ex->w->config->response_timeout_ms;
 	if (timeout_ms == 0)
@@ -37,19 +45,20 @@ retry_init(struct exchange *ex, const struct resilience *r)
 }
 
 void
-retry_keep(struct exchange *ex, const struct buf *b)
+retry_keep(struct exchange *ex)
 {
-	struct buf *more;
+	struct relay *r = &ex->to_target;
+	struct buf *b = r->sending;
 
-	if (likely(!ex->keeping))
+	/* What went with the head of a stream that is refused goes with it again, however long it is. */
+	if (b == NULL || !(ex->keeping || (ex->up->conn.unseen && ex->table != NULL)))
 		return;
-	/* Trailers of a stream are a send of their own. */
-	more = ex->to_target.bytes <= RETRY_BODY_MAX && ex->to_target.head == 0 ? buf_heap(b->len) : NULL;
-	if (more != NULL) {
-		memcpy(buf_data(more), buf_data(b), b->len);
-		more->len = b->len;
+	if (ex->keeping && r->bytes > keep_max(ex)) {
+		exchange_forget(ex);
+		return;
 	}
-	if (more == NULL || buf_gather(ex->w->net.pools, &ex->kept, more) != 0)
+	r->sending = NULL;
+	if (buf_gather(ex->w->net.pools, &ex->kept, b) != 0)
 		exchange_forget(ex);
 }
 
@@ -83,34 +92,41 @@ take_budget(struct exchange *ex)
 static int
 gather(struct exchange *ex)
 {
-	struct buf *b = ex->request, *whole;
-	uint32_t more = ex->kept != NULL ? ex->kept->len : 0;
+	const struct buf *parts[] = {ex->request, ex->kept, ex->to_target.sending};
+	struct buf *whole;
+	uint32_t len = 0;
 
-	if (!ex->in_flight && more == 0)
+	if (!ex->in_flight && parts[1] == NULL && parts[2] == NULL)
 		return 0;
-	whole = buf_heap(b->len + more);
+	for (unsigned i = 0; i < COUNT(parts); i++)
+		len += parts[i] != NULL ? parts[i]->len : 0;
+	whole = buf_heap(len);
 	if (whole == NULL)
 		return -ENOMEM;
-	memcpy(buf_data(whole), buf_data(b), b->len);
-	if (more > 0)
-		memcpy(buf_data(whole) + b->len, buf_data(ex->kept), more);
-	whole->len = b->len + more;
+	for (unsigned i = 0; i < COUNT(parts); i++) {
+		if (parts[i] == NULL)
+			continue;
+		memcpy(buf_data(whole) + whole->len, buf_data(parts[i]), parts[i]->len);
+		whole->len += parts[i]->len;
+	}
 	if (ex->in_flight)
-		conn_hold(&ex->up->conn, b);
+		conn_hold(&ex->up->conn, ex->request);
 	else
-		buf_put(ex->w->net.pools, b);
+		buf_put(ex->w->net.pools, ex->request);
 	ex->in_flight = false;
 	ex->request = whole;
 	exchange_drop(ex, &ex->kept);
 	return 0;
 }
 
-/* What is left of this try. */
-static void
-leave_target(struct exchange *ex)
+int
+retry_leave(struct exchange *ex)
 {
 	struct relay *r = &ex->to_target;
+	int rc = gather(ex);
 
+	if (rc != 0)
+		return rc;
 	if (r->sending != NULL && ex->up != NULL && ex->up->conn.sending) {
 		conn_hold(&ex->up->conn, r->sending);
 		r->sending = NULL;
@@ -122,6 +138,7 @@ leave_target(struct exchange *ex)
 	ex->whole = r->done && r->after == NULL;
 	if (ex->up != NULL)
 		upstream_give(ex, false);
+	return 0;
 }
 
 bool
@@ -137,12 +154,11 @@ retry_try(struct exchange *ex, unsigned why)
 	/* Who was removed is not asked again. */
 	if (t == NULL && worker_slot(ex->w, ex->target)->draining)
 		return false;
-	if (!take_budget(ex) || gather(ex) != 0)
+	if (!take_budget(ex) || retry_leave(ex) != 0)
 		return false;
 	worker_count(ex->w, COUNTER_RETRIES);
 	ex->retries--;
 	ex->tries++;
-	leave_target(ex);
 	if (t != NULL)
 		exchange_move(ex, g, t);
 	begin_try(ex);

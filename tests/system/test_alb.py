@@ -4,8 +4,11 @@ import socket
 import struct
 import threading
 
-from harness import Target, equal, limit, match, until
+import h2kit
+import test_passthrough as passing
+from harness import Target, check, equal, free_port, limit, match, until
 from test_networks import Spaces, inside
+from tlskit import TlsTarget, add_target
 
 HOST = "lb.alb.test"
 SERVFAIL, NXDOMAIN = 2, 3
@@ -162,6 +165,85 @@ def test_a_name_is_looked_up_where_its_group_is(w):
             equal(who(w), {"inside"})
 
 
+def h2_balancers(w, names):
+    """Two HTTP/2 targets at 127.0.0.2 and .3 behind the name; the test answers /held: w.held."""
+    w.start(conf=f"[engine]\nworkers = 1\n[names]\nresolver = 127.0.0.1:{names.port}\n")
+    w.port, w.held = free_port(), []
+
+    def handler(target, peer, request):
+        if request.target == "/held":
+            w.held.append((target, peer, request))
+        else:
+            h2kit.plain(target, peer, request)
+    first = Target("127.0.0.2", handler, h2kit.target_script(), sock=socket.create_server(("127.0.0.2", 0)))
+    port = first.port
+    second = Target("127.0.0.3", handler, h2kit.target_script(), sock=socket.create_server(("127.0.0.3", port)))
+    w.targets += [first, second]
+    w.network()
+    w.group("lb", type="ALB", protocol_version="HTTP2")
+    w.write("target-groups/lb/targets/front.alb", f"host = {HOST}\nport = {port}\n")
+    w.service("shop", w.port, "forward = lb")
+    return first, second
+
+
+@limit(60)
+def test_http2_streams_use_all_addresses_and_end_where_they_are(w):
+    with contextlib.closing(Names()) as names:
+        names.addresses[1] = ["127.0.0.2", "127.0.0.3"]
+        first, second = h2_balancers(w, names)
+        until(lambda: addresses(w) == "127.0.0.2 127.0.0.3", 10, "it is found")
+        with h2kit.connect(w.port) as peer:
+            until(lambda: {peer.ask().body.split()[0] for _ in range(4)} == {b"127.0.0.2", b"127.0.0.3"}, 10, "each stream its own")
+            streams = [peer.ask("/held", wait=False) for _ in range(4)]
+            until(lambda: len(w.held) == 4, 10, "all are at a target")
+            equal({target.name for target, _, _ in w.held}, {"127.0.0.2", "127.0.0.3"})
+            names.addresses[1] = ["127.0.0.3"]
+            until(lambda: addresses(w) == "127.0.0.3", 10, "the TTL is over")
+            until(lambda: {peer.ask().body.split()[0] for _ in range(4)} == {b"127.0.0.3"}, 10, "so do requests")
+            check(first.open, "what runs goes on")
+            for _, far, request in w.held:
+                h2kit.reply(far, request, b"late")
+            peer.wait(lambda: all(stream.over for stream in streams), "the answers")
+            equal([stream.body for stream in streams], [b"late"] * 4)
+            until(lambda: not first.open, 10, "the address that left has no connection")
+            check(second.open, "the other has")
+
+
+@limit(60)
+def test_passthrough_uses_all_addresses_and_leaves_what_stands(w):
+    with contextlib.closing(Names()) as names:
+        w.start(conf=f"[engine]\nworkers = 1\n[names]\nresolver = 127.0.0.1:{names.port}\n")
+        w.port = free_port()
+        w.network()
+        pair = passing.certificate(w, "shop.localhost")
+
+        def told(target, wire):
+            wire.sock.sendall(target.name.encode())
+            passing.echo(target, wire)
+
+        first = add_target(w, TlsTarget("127.0.0.2", pair, script=told, sock=socket.create_server(("127.0.0.2", 0))))
+        add_target(w, TlsTarget("127.0.0.3", pair, script=told, sock=socket.create_server(("127.0.0.3", first.port))))
+        w.group("lb", type="ALB", protocol="TCP")
+        w.write("target-groups/lb/targets/front.alb", f"host = {HOST}\nport = {first.port}\n")
+        passing.passthrough(w, "shop", w.port, "forward = lb")
+
+        def one():
+            with passing.connect(w, "shop.localhost") as tls:
+                return tls.recv(9)
+        names.addresses[1] = ["127.0.0.2"]
+        until(lambda: addresses(w) == "127.0.0.2", 15, "it is found")
+        with passing.connect(w, "shop.localhost") as tls:
+            equal(tls.recv(9), b"127.0.0.2")
+            names.addresses[1] = ["127.0.0.2", "127.0.0.3"]
+            until(lambda: addresses(w) == "127.0.0.2 127.0.0.3", 10, "one more")
+            until(lambda: {one() for _ in range(4)} == {b"127.0.0.2", b"127.0.0.3"}, 10, "in turns")
+            names.addresses[1] = ["127.0.0.3"]
+            until(lambda: addresses(w) == "127.0.0.3", 10, "the TTL is over")
+            until(lambda: {one() for _ in range(4)} == {b"127.0.0.3"}, 10, "so do connections")
+            tls.sendall(b"word")
+            equal(tls.recv(4), b"word", "what stood stands")
+
+
 for each in list(globals().values()):
-    if getattr(each, "__name__", "").startswith("test_"):
+    if getattr(each, "__name__", "").startswith("test_") and callable(each):
         each.unmounted = True

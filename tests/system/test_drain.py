@@ -2,10 +2,12 @@
 import re
 import time
 
-from grpckit import OK, Caller, Server
-from h2kit import add_h2_target
-from harness import SLOW, Client, check, equal, free_port, limit, match, until
-from test_h2 import in_background, load
+import h2kit
+import test_passthrough as passing
+from grpckit import OK, UNAVAILABLE, Caller, Server
+from h2kit import add_h2_target, reply
+from harness import SLOW, Client, Closed, check, equal, free_port, limit, match, until
+from test_h2 import accepting, in_background, load, websocket
 from tlskit import metric
 
 
@@ -96,6 +98,146 @@ def test_a_target_that_comes_again_starts_anew(w):
     w.stay.go = w.leave.go = True
     for client in clients:
         equal(client.answer().status, 200)
+
+
+# ---------------------------------------------------------------------- streams, tunnels, what is passed through
+
+WAYS = "drain", "down", ""
+
+
+def leave(w, way):
+    """The target leaves, so or by removal."""
+    if way:
+        w.write(w.file, f"admin = {way}\n")
+    else:
+        w.remove_file(w.file)
+
+
+def draining_h2(w, drain):
+    """As draining_site() with one HTTP/2 target, whose requests the test answers: w.held."""
+    w.held = []
+    w.leave = add_h2_target(w, "leave", lambda target, peer, request: w.held.append((peer, request)))
+    w.port = free_port()
+    w.network()
+    w.group("blue", w.leave, protocol_version="HTTP2", drain=drain)
+    w.file = f"target-groups/blue/targets/127.0.0.1:{w.leave.port}"
+    w.service("shop", w.port, "forward = blue")
+    return w
+
+
+def test_streams_of_a_removed_target_end_and_then_its_connection(w):
+    draining_h2(w, 60)
+    with h2kit.connect(w.port) as peer:
+        streams = [peer.ask(wait=False) for _ in range(4)]
+        until(lambda: len(w.held) == 4, 10, "all are at the target")
+        w.remove_file(w.file)
+        until(lambda: "DRAINING" in line(w), 5, "it drains")
+        equal(peer.ask().status, 503, "nothing new")
+        check(w.leave.open, "it is connected")
+        for far, request in w.held:
+            reply(far, request, b"ok")
+        peer.wait(lambda: all(stream.over for stream in streams), "the answers")
+        equal([(stream.status, stream.body, stream.reset) for stream in streams], [(200, b"ok", None)] * 4)
+    until(lambda: not w.leave.open, 10, "its connection is closed when it is empty")
+    until(lambda: line(w) == "", 10, "gone from .status")
+    equal(metric(w, "latticefs_drain_cut_total"), 0)
+
+
+@limit(90)
+def test_streams_are_cut_when_the_time_is_over(w):
+    """503 where no answer has begun, 14 to gRPC, else a reset; the target is told, its connection goes on."""
+    draining_h2(w, 1)
+    for turn, way in enumerate(WAYS, 1):
+        w.held.clear()
+        w.leave.resets = []
+        with h2kit.connect(w.port) as peer:
+            waits, begun = peer.ask(wait=False), peer.ask(wait=False)
+            grpc = peer.ask(method="POST", headers=[("content-type", "application/grpc"), ("te", "trailers")], wait=False)
+            until(lambda: len(w.held) == 3, 10, "all are at the target")
+            far, request = next(each for each in w.held if each[1].stream.id == sorted(e[1].stream.id for e in w.held)[1])
+            far.headers(request.stream.id, [(":status", "200")])
+            peer.wait(lambda: begun.head, "an answer begins")
+            start = time.monotonic()
+            leave(w, way)
+            peer.wait(lambda: waits.over and begun.over and grpc.over, "all are cut")
+            check(time.monotonic() - start >= 0.9, "not before the time")
+            equal((waits.status, begun.status, begun.reset is not None, grpc.one("grpc-status")),
+                  (503, 200, True, str(UNAVAILABLE)), way)
+        until(lambda: len(w.leave.resets) == 3, 10, "RST_STREAM for each")
+        equal(metric(w, "latticefs_drain_cut_total"), 3 * turn)
+        if way:
+            w.write(w.file, "admin = up\n")
+    until(lambda: not w.leave.open, 10, "the removed target's connection is closed")
+
+
+@limit(90)
+def test_websockets_have_their_time_and_are_cut(w):
+    w.site(script=accepting)
+    w.leave = w.target
+    w.file = f"target-groups/blue/targets/127.0.0.1:{w.leave.port}"
+    w.write("target-groups/blue/drain", "4\n")
+    for way in WAYS:
+        with h2kit.connect(w.port) as peer, Client(w.port) as client:
+            stream = peer.begin(websocket())
+            peer.wait(lambda stream=stream: stream.body == b"first", "the tunnel stands")
+            client.send("GET /ws HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+            equal((client.answer().status, client.take(5)), (101, b"first"))
+            start = time.monotonic()
+            leave(w, way)
+            peer.send(stream, b"word", False)
+            equal(client.send(b"word").take(6), b"<word>", "it goes on")
+            peer.wait(lambda stream=stream: stream.body == b"first<word>", "over HTTP/2 too")
+            peer.wait(lambda stream=stream: stream.over, "the end")
+            check(stream.reset is not None, "cut, not ended")
+            check(client.closed(10), "cut")
+            check(time.monotonic() - start >= 3.9, "not before the time")
+        until(lambda: not w.leave.open, 10, "the target's connections are closed")
+        if way:
+            w.write(w.file, "admin = up\n")
+    equal(metric(w, "latticefs_drain_cut_total"), 6)
+
+
+@limit(90)
+def test_what_is_passed_through_has_its_time_and_is_cut(w):
+    passing.site(w, passing.echo)
+    w.leave = w.target
+    w.file = f"target-groups/blue/targets/127.0.0.1:{w.leave.port}"
+    w.write("target-groups/blue/drain", "4\n")
+    for way in WAYS:
+        with passing.connect(w, "shop.localhost", w.target) as tls:
+            tls.sendall(b"before")
+            equal(tls.recv(6), b"before")
+            start = time.monotonic()
+            leave(w, way)
+            tls.sendall(b"after")
+            equal(tls.recv(5), b"after", "it goes on")
+            equal(passing.end_below(tls), "reset", "and is cut")
+            check(time.monotonic() - start >= 3.9, "not before the time")
+        until(lambda: not w.leave.open, 10, "the target's connection is closed")
+        if way:
+            w.write(w.file, "admin = up\n")
+    equal(metric(w, "latticefs_drain_cut_total"), 3)
+
+
+@limit(60)
+def test_the_daemon_ends_in_its_time_while_targets_drain(w):
+    """What its own stop gives is less than `drain`."""
+    w.restart(conf="[engine]\nworkers = 2\ndrain-timeout-ms = 1000\n")
+    draining_h2(w, 60)
+    with h2kit.connect(w.port) as peer:
+        stream = peer.ask(wait=False)
+        until(lambda: w.held, 10, "it is at the target")
+        w.remove_file(w.file)
+        until(lambda: "DRAINING" in line(w), 5, "it drains")
+        start = time.monotonic()
+        w.stop(seconds=30)
+        check(0.9 <= time.monotonic() - start < 30, "the stop's time counts")
+        try:
+            peer.wait(lambda: stream.over, "the end")
+        except (Closed, ConnectionError):
+            pass
+        check(stream.status != 200, "cut off")
 
 
 # ---------------------------------------------------------------------- under load

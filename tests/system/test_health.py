@@ -1,4 +1,6 @@
 """test_health.py - health checks of targets as they are mounted: states, events, who gets requests."""
+import contextlib
+import itertools
 import os
 import re
 import select
@@ -6,7 +8,10 @@ import signal
 import subprocess
 import time
 
-from harness import check, equal, limit, match, until
+import h2kit
+from h2kit import reply
+from harness import SLOW, Target, check, equal, free_port, limit, match, until
+from tlskit import CA, TlsTarget, add_target
 
 FAST = "interval = 5\ntimeout = 1\nhealthy-threshold = 2\nunhealthy-threshold = 2\n"
 
@@ -110,3 +115,168 @@ def test_events_cannot_be_written_and_are_not_listed(w):
     check(".events" not in os.listdir(w.path("")), "hidden")
     equal(w.sh("echo x > .events", rc=1).rc, 1)
     equal(oct(os.stat(w.path(".events")).st_mode & 0o7777), "0o444")
+
+
+# ---------------------------------------------------------------------- over TLS, HTTP/2, gRPC; what is no answer
+
+OFTEN = "enabled = true\ninterval = 100ms\ntimeout = 1\nhealthy-threshold = 2\nunhealthy-threshold = 2\n"
+MIB = 1 << 20
+SERVING = b"\0\0\0\0\2\x08\1"
+
+
+def zoo(w, targets, health=OFTEN, **attributes):
+    """A service whose group has targets that answer checks in many ways: {name: (target, wanted state)}; sees that each
+    gets there, and that another service goes on meanwhile."""
+    w.site()
+    w.group("zoo", *(target for target, _ in targets.values()), health_check=health.rstrip(), **attributes)
+    w.service("zoo", free_port(), "forward = zoo")
+    for name, (target, want) in targets.items():
+        until(lambda t=target, want=want: state(w, t, "zoo") == want, 20 * SLOW, f"{name}: {want}")
+        equal(w.get().status, 200)
+
+
+def sender(*parts, pause=0.0, question=True):
+    """Sends these, whatever the request is; the last one again and again when it is an iterator."""
+    def script(target, wire):
+        if question:
+            wire.line(b"\r\n\r\n")
+        for part in itertools.chain.from_iterable(p if hasattr(p, "__next__") else [p] for p in parts):
+            wire.sock.sendall(part)
+            time.sleep(pause)
+    return script
+
+
+def silent(target, wire):
+    wire.rest()
+
+
+OK_HEAD = b"HTTP/1.1 200 OK\r\n"
+TIMEOUT, FAILED, CODE, NOBODY = (f"UNHEALTHY {reason}" for reason in
+                                 ("HealthCheckTimeout", "HealthCheckFailed", "CodeMismatch", "ConnectionFailed"))
+
+
+def http1_scripts():
+    forever = itertools.repeat
+    return {
+        "good": (sender(OK_HEAD + b"Content-Length: 2\r\n\r\nok"), "HEALTHY"),
+        "another status": (sender(b"HTTP/1.1 204 No\r\n\r\n"), CODE),
+        "silent": (silent, TIMEOUT),
+        "garbage": (sender(b"\0\xff\r\n" * 100), FAILED),
+        "closes": (sender(b""), FAILED),
+        "closes in the head": (sender(OK_HEAD), FAILED),
+        "a long header": (sender(OK_HEAD + b"x: " + b"x" * MIB + b"\r\n\r\n"), FAILED),
+        "headers without end": (sender(OK_HEAD, forever(b"x: " + b"x" * 1000 + b"\r\n")), FAILED),
+        "bytes one by one": (sender(OK_HEAD, b"x: ", forever(b"x"), pause=0.02), TIMEOUT),
+        "interim answers without end": (sender(forever(b"HTTP/1.1 103 Early\r\nx: y\r\n\r\n"), pause=0.01), TIMEOUT),
+        "a body without end": (sender(OK_HEAD + b"\r\n", forever(b"x" * 10000)), "HEALTHY"),
+    }
+
+
+@limit(120)
+def test_what_http1_targets_may_answer(w):
+    targets = {name: (w.add_target(name, script=script), want) for name, (script, want) in http1_scripts().items()}
+    targets["nobody"] = (w.add_target("nobody"), NOBODY)
+    targets["nobody"][0].close()
+    before = w.rss()
+    zoo(w, targets)
+    check(w.rss() - before < 64 * MIB * SLOW, "memory is bounded")
+
+
+@limit(120)
+def test_what_https_targets_may_answer(w):
+    pair = CA(w.base, "Foreign").issue("other", "other.example", days=(-9, -2))
+    targets = {name: (add_target(w, TlsTarget(name, pair, script=script)), want)
+               for name, (script, want) in http1_scripts().items()}
+    targets["no TLS"] = (w.add_target("clear", script=sender(b"HTTP/1.1 200 OK\r\n\r\n", question=False)), NOBODY)
+    targets["says nothing"] = (w.add_target("silent", script=silent), TIMEOUT)
+    zoo(w, targets, protocol="HTTPS")
+
+
+def h2_handlers(grpc):
+    """By the target's name: what it does with a check."""
+    def answer(status=200, body=b"", trailers=None, headers=()):
+        return lambda target, peer, request: reply(peer, request, body, status, headers, trailers)
+
+    def message(body, trailers=(("grpc-status", "0"),)):
+        return answer(200, body, trailers, [("content-type", "application/grpc")])
+
+    def interim(target, peer, request):
+        with contextlib.suppress(OSError):
+            while True:
+                peer.headers(request.stream.id, [(":status", "103"), ("x", "y")])
+                time.sleep(0.01)
+
+    handlers = {
+        "silent": (lambda *_: None, TIMEOUT),
+        "closes": (lambda *_: False, FAILED),
+        "resets": (lambda target, peer, request: peer.cancel(request.stream), FAILED),
+        "goes away": (lambda target, peer, request: peer.leave(0), FAILED),
+        "garbage": (lambda target, peer, request: peer.sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n" * 1000), FAILED),
+        "a long header": (answer(headers=[("x", "x" * 15000)]), "HEALTHY"),
+        "a header too long": (lambda target, peer, request: [
+            peer.frame(h2kit.HEADERS, 0, request.stream.id, h2kit.block([(":status", "200"), ("x", "x" * 15000)]))] + [
+            peer.frame(h2kit.CONTINUATION, 0, request.stream.id, h2kit.block([(f"x{i}", "x" * 15000)])) for i in range(40)],
+            FAILED),
+        "interim answers without end": (interim, TIMEOUT),
+    }
+    if not grpc:
+        handlers.update({"good": (answer(), "HEALTHY"), "another status": (answer(404), CODE),
+                         "a body without end": (lambda target, peer, request: [
+                             peer.headers(request.stream.id, [(":status", "200")]), peer.send(request.stream, b"x" * MIB)], "HEALTHY")})
+        return handlers
+    del handlers["a long header"]
+    handlers.update({
+        "good": (message(SERVING), "HEALTHY"),
+        "byte by byte": (lambda target, peer, request: [
+            peer.headers(request.stream.id, [(":status", "200"), ("content-type", "application/grpc")]),
+            peer.send(request.stream, SERVING, False, part=1),
+            peer.headers(request.stream.id, [("grpc-status", "0")], True)], "HEALTHY"),
+        "not serving": (message(b"\0\0\0\0\2\x08\2"), FAILED),
+        "an error": (message(SERVING, [("grpc-status", "13")]), FAILED),
+        "an error at once": (answer(200, headers=[("content-type", "application/grpc"), ("grpc-status", "12")]), FAILED),
+        "HTTP's error": (answer(503), FAILED),
+        "no trailers": (message(SERVING, None), FAILED),
+        "no message": (message(b""), FAILED),
+        "cut in the prefix": (message(b"\0\0\0"), FAILED),
+        "a message cut": (message(b"\0\0\0\0\7\x08\1"), FAILED),
+        "more than the message": (message(SERVING + b"\x08\1"), FAILED),
+        "two messages": (message(SERVING * 2), FAILED),
+        "compressed": (message(b"\1" + SERVING[1:]), FAILED),
+        "a field cut": (message(b"\0\0\0\0\3\x12\x7f\1"), FAILED),
+        "a number without end": (message(b"\0\0\0\0\x0c\x08" + b"\xff" * 11), FAILED),
+        "a message too long": (message(b"\0\0\x10\0\0" + b"\x08\1" * 500000), FAILED),
+    })
+    return handlers
+
+
+def h2_zoo(w, tls, grpc):
+    pair = CA(w.base, "Foreign").issue("other", "other.example") if tls else None
+
+    def make(name, handler, script):
+        return TlsTarget(name, pair, handler, script, ("h2",)) if tls else Target(name, handler, script)
+    targets = {name: (h2kit.add_h2_target(w, name, handler, make=make), want)
+               for name, (handler, want) in h2_handlers(grpc).items()}
+    how = dict(protocol="HTTPS") if tls else {}
+    if tls:
+        targets["no h2"] = (add_target(w, TlsTarget("old", pair)), NOBODY)
+    zoo(w, targets, OFTEN + ("protocol = GRPC\n" if grpc else ""), protocol_version="GRPC" if grpc else "HTTP2", **how)
+
+
+@limit(120)
+def test_what_http2_targets_may_answer(w):
+    h2_zoo(w, False, False)
+
+
+@limit(120)
+def test_what_http2_targets_may_answer_over_tls(w):
+    h2_zoo(w, True, False)
+
+
+@limit(120)
+def test_what_grpc_targets_may_answer(w):
+    h2_zoo(w, False, True)
+
+
+@limit(120)
+def test_what_grpc_targets_may_answer_over_tls(w):
+    h2_zoo(w, True, True)

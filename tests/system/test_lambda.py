@@ -3,10 +3,14 @@ import json
 import os
 import time
 
-from harness import Client, check, equal, free_port, limit
-from lambdakit import Function
+import h2kit
+from grpckit import UNIMPLEMENTED
+from harness import Client, check, equal, free_port, limit, until
+from lambdakit import INVOKE, Function
+from tlskit import metric
 
 MIB = 1 << 20
+GRPC = ("content-type", "application/grpc"), ("te", "trailers")
 
 
 def lambda_site(w, version=None, conf=None):
@@ -104,9 +108,9 @@ def test_http_2_and_grpc(w):
     equal(w.sh(f"{curl}/?want=large | wc -c", seconds=60).out.strip(), str(6 * MIB - 64))
     got = w.sh(f"{curl}/?want=cookies -I -w '%{{http_code}}'")
     check("content-length: 2" in got.out and got.out.endswith("201"), got.out)
-    # A gRPC call is answered and reset at once, which curl tells when it had not sent all of it yet.
-    got = w.sh(f"printf '\\0\\0\\0\\0\\0' | {curl}/a.B/C -H 'content-type: application/grpc' -H 'te: trailers' --data-binary @- -D - || [ $? = 92 ]")
-    check("grpc-status: 12" in got.out, got.out)
+    with h2kit.connect(w.port) as peer:
+        stream = peer.ask("/a.B/C", "POST", "shop.localhost", GRPC, bytes(5))
+        equal(stream.one("grpc-status"), str(UNIMPLEMENTED))
 
 
 @limit(90)
@@ -122,3 +126,108 @@ def test_a_function_among_others(w):
     equal(ask(w).status, 503)
     w.write("target-groups/fn/targets/f.lambda", f"url = http://127.0.0.1:{w.function.port}/2015-03-31/functions/none/invocations\n")
     equal(ask(w).status, 502)
+
+
+# ---------------------------------------------------------------------- an Invoke API that does not do well
+
+
+def scripted(w, handler, extra=""):
+    """As lambda_site() with an Invoke API of our own: handler(target, wire, request)."""
+    w.target = w.add_target("api", handler)
+    w.port = free_port()
+    w.network()
+    w.group("fn", type="LAMBDA")
+    w.write("target-groups/fn/targets/f.lambda", f"url = http://127.0.0.1:{w.target.port}{INVOKE}\n")
+    w.service("shop", w.port, "forward = fn\n" + extra)
+    return w
+
+
+def test_an_api_that_breaks_off_is_502(w):
+    """And is asked once: what a function has begun is not begun again."""
+    whole = json.dumps({"statusCode": 200, "body": "x" * 1000}).encode()
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n" % len(whole)
+    ways = {
+        "nothing": b"",
+        "half a head": head,
+        "a head alone": head + b"\r\n",
+        "half a body": head + b"\r\n" + whole[:500],
+        "half a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n" % len(whole) + whole[:500],
+        "no last chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(whole), whole),
+        "half of the JSON": b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n" + whole[:500],
+        "an error of the function": head + b"X-Amz-Function-Error: Unhandled\r\n\r\n" + whole,
+        "an error that it told": head + b"x-amz-function-error: Handled\r\n\r\n" + whole,
+        "another status": head.replace(b"200", b"429") + b"\r\n" + whole,
+        "garbage": b"\0\xff\r\n\r\n",
+    }
+
+    def handler(target, wire, request):
+        wire.sock.sendall(ways[w.way])
+        return False
+
+    scripted(w, handler)
+    with h2kit.connect(w.port) as peer:
+        for count, w.way in enumerate(ways, 1):
+            equal(ask(w, body=b"x", method="POST").status, 502, w.way)
+            stream = peer.ask(method="POST", host="shop.localhost", body=b"x")
+            equal((stream.status, w.target.count()), (502, 2 * count), f"{w.way} over HTTP/2")
+        ways["good"], w.way = head + b"\r\n" + whole, "good"
+        stream = peer.ask(method="POST", host="shop.localhost", body=b"x")
+        equal((stream.status, stream.body), (200, b"x" * 1000))
+
+
+def test_a_slow_function_has_the_time_of_its_rule(w):
+    def handler(target, wire, request):
+        until(lambda: getattr(w, "go", False), 60, "the word to go on")
+        target.reply(wire, 200, json.dumps({"statusCode": 200, "body": "late"}))
+
+    scripted(w, handler, "timeout = 1\n")
+    with h2kit.connect(w.port) as peer:
+        start = time.monotonic()
+        equal(peer.ask(host="shop.localhost").status, 504)
+        check(time.monotonic() - start >= 0.9, "not before its time")
+        w.go = True
+        stream = peer.ask(host="shop.localhost")
+        equal((stream.status, stream.body), (200, b"late"))
+    equal(metric(w, "latticefs_retries_total"), 0)
+
+
+def test_six_megabytes_over_http2(w):
+    """As many there and back; one byte more is 413."""
+    def handler(target, wire, request):
+        body = json.loads(request.body)["body"]
+        target.reply(wire, 200, json.dumps({"statusCode": 200, "body": "y" * (6 * MIB - 100), "headers": {"x-came": str(len(body))}}))
+
+    scripted(w, handler)
+    with h2kit.connect(w.port, 60) as peer:
+        stream = peer.ask(method="POST", host="shop.localhost", headers=[("content-type", "text/plain")], body=b"x" * 6 * MIB)
+        equal((stream.status, stream.one("x-came"), stream.size), (200, str(6 * MIB), 6 * MIB - 100))
+        stream = peer.ask(method="POST", host="shop.localhost", body=b"x" * (6 * MIB + 1))
+        equal(stream.status, 413)
+    equal(w.target.count(), 1)
+
+
+def test_a_call_of_grpc_is_for_no_function(w):
+    """Nor is it invoked."""
+    scripted(w, lambda *_: False)
+    with h2kit.connect(w.port) as peer:
+        for body in b"", bytes(5):
+            equal(peer.ask("/a.B/C", "POST", "shop.localhost", GRPC, body).one("grpc-status"), str(UNIMPLEMENTED))
+    equal(w.target.count(), 0)
+
+
+def test_a_function_that_leaves_ends_what_runs(w):
+    """Removed while it works: the answer comes, and nothing new begins."""
+    def handler(target, wire, request):
+        until(lambda: getattr(w, "go", False), 60, "the word to go on")
+        target.reply(wire, 200, json.dumps({"statusCode": 200, "body": "late"}))
+
+    scripted(w, handler)
+    with h2kit.connect(w.port) as peer:
+        stream = peer.ask(host="shop.localhost", wait=False)
+        until(w.target.count, 10, "it works")
+        w.remove_file("target-groups/fn/targets/f.lambda")
+        until(lambda: "DRAINING" in w.read("target-groups/fn/.status"), 5, "it drains")
+        equal(peer.ask(host="shop.localhost").status, 503)
+        w.go = True
+        peer.wait(lambda: stream.over, "the answer")
+        equal((stream.status, stream.body), (200, b"late"))

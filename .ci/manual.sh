@@ -12,7 +12,7 @@ for name in $(sed -nE 's/.*\{\.name = "([a-z-]+)", \.type.*/\1/p' fs/schema.c | 
 	fi
 done
 # The keys of a file stand in one array of words, which ends with NULL.
-for name in $(sed -nE '/ (alb_|lambda_|passive_)?keys\[\] = /,/NULL/p' fs/parse_*.c | grep -oE '"[a-z0-9-]+"' | tr -d '"' | sort -u); do
+for name in $(sed -nE '/ ([a-z]+_)?keys\[\] = /,/NULL/p' fs/parse_*.c | grep -oE '"[a-z0-9-]+"' | tr -d '"' | sort -u); do
 	if ! grep -qE "^\.(It )?Cm $name( |$)" fs/latticefs.5; then
 		echo "manual: latticefs.5 does not tell of the key '$name'"
 		bad=1

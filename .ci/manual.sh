@@ -25,7 +25,8 @@ for name in $(sed -nE 's/^ *(NUMBER|LIMIT)\("([a-z-]+)",.*/\2/p; s/^ *\{"[a-z]+"
 	fi
 done
 metrics=$({ sed -nE 's/^\tX\([A-Z0-9_]+, "([a-z0-9_]+)".*/latticefs_\1/p' include/counters.h
-	grep -ohE 'HELP latticefs_[a-z0-9_]+' engine/proxy/engine.c fs/*.c | cut -d ' ' -f 2; } | grep -v '_$' | sort)
+	sed -nE 's/^\tmetric_head\("([a-z0-9_]+)".*/latticefs_\1/p' fs/metrics.c
+	grep -ohE 'HELP latticefs_[a-z0-9_]+ ' engine/proxy/engine.c fs/identity.c | cut -d ' ' -f 2; } | sort)
 told=$(sed -nE 's/^\.It Va (latticefs_[a-z0-9_]+).*/\1/p' fs/latticefs.5 | sort)
 if ! diff <(echo "$metrics") <(echo "$told") >&2; then
 	echo "manual: latticefs.5 tells of other metrics (>) than there are (<)"

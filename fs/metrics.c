@@ -5,6 +5,12 @@
 #include <inttypes.h>
 
 static void
+metric_head(const char *name, const char *help, const char *type, struct text *out)
+{
+	text_printf(out, "# HELP latticefs_%s %s\n# TYPE latticefs_%s %s\n", name, help, name, type);
+}
+
+static void
 metric_rule(const struct status_context *c, const struct service *s, const struct listener *l,
     const struct rule *r, bool forwards, struct text *out)
 {
@@ -104,21 +110,15 @@ metrics_print(const struct status_context *c, struct text *out)
 {
 	if (c->engine == NULL)
 		return;
-	text_printf(out, "# HELP latticefs_rule_requests_total Requests that a rule decided.\n"
-			 "# TYPE latticefs_rule_requests_total counter\n");
+	metric_head("rule_requests_total", "Requests that a rule decided.", "counter", out);
 	metric_services(c, false, out);
-	text_printf(out, "# HELP latticefs_rule_forwards_total Requests that a rule sent to a target group.\n"
-			 "# TYPE latticefs_rule_forwards_total counter\n");
+	metric_head("rule_forwards_total", "Requests that a rule sent to a target group.", "counter", out);
 	metric_services(c, true, out);
-	text_printf(out, "# HELP latticefs_target_requests_total Requests sent to a target.\n"
-			 "# TYPE latticefs_target_requests_total counter\n");
+	metric_head("target_requests_total", "Requests sent to a target.", "counter", out);
 	metric_targets(c, METRIC_REQUESTS, out);
-	text_printf(out, "# HELP latticefs_target_inflight Requests that a target has not answered yet.\n"
-			 "# TYPE latticefs_target_inflight gauge\n");
+	metric_head("target_inflight", "Requests that a target has not answered yet.", "gauge", out);
 	metric_targets(c, METRIC_INFLIGHT, out);
-	text_printf(out,
-	    "# HELP latticefs_target_healthy 1: the target's checks are good. Of those that are checked.\n"
-	    "# TYPE latticefs_target_healthy gauge\n");
+	metric_head("target_healthy", "1: its checks are good. Of targets that are checked.", "gauge", out);
 	metric_targets(c, METRIC_HEALTHY, out);
 	identity_print_metrics(engine_table(c->engine), out);
 }

@@ -75,7 +75,7 @@ unit: $(BUILD)/unit ## run the Criterion unit tests
 # The parts of `check` after the build, in order; the system tests run last and count the parts that failed.
 CHECKS = layers unit asan stress fuzz
 # What the sanitized daemon runs: everything is too long for every change, `make V=asan system` runs it all.
-ASAN_SYSTEM ?= ^(tree|hold|http|failure|status|cli|networks|names|certificates|tls|mtls|targets_tls|h2|h2_frames|h2_abuse|passthrough)\.
+ASAN_SYSTEM ?= ^(tree|hold|http|failure|status|cli|networks|names|certificates|tls|mtls|targets_tls|h2|h2_frames|h2_abuse|passthrough|resilience|lambda)\.
 J ?= 2
 
 STRESS = publish site origin caller wire

@@ -38,7 +38,7 @@ struct engine {
 	struct opening *openings;
 	uint32_t nopenings;
 	bool places_changed;
-	struct publication publication;
+	struct publication publications[2]; /* in turns: a worker may be looking at the last one */
 	struct drains drains;
 	_Atomic(const struct publication *) published;
 	_Atomic bool stopping;
@@ -376,15 +376,16 @@ void
 engine_publish(struct engine *e, struct table *next)
 {
 	struct retiring *r = xcalloc(1, sizeof(*r));
+	struct publication *p = &e->publications[atomic_load(&e->published) == &e->publications[0]];
 	uint32_t before = atomic_load(&e->acknowledged);
 	uint64_t start = clock_ns();
 
 	finder_offer(e->finder, e->served, next);
 	if (e->served != NULL)
 		drains_plan(&e->drains, e->served, next);
-	e->publication = (struct publication){
+	*p = (struct publication){
 	    next, e->nopenings, e->openings, e->places_changed, e->drains.orders, e->drains.norders};
-	atomic_store_explicit(&e->published, &e->publication, memory_order_release);
+	atomic_store_explicit(&e->published, p, memory_order_release);
 	resolver_offer(e->resolver, next);
 	for (unsigned i = 0; i < e->nworkers; i++)
 		worker_wake(&e->workers[i]);

@@ -5,6 +5,7 @@
 #include "../http/msg.h"
 #include "limits.h"
 #include "table.h"
+#include <stdatomic.h>
 
 /* Why no new request goes to a target. Of a group without one that is up those serve that are new, and
  * without these all that are down by health alone. */
@@ -40,7 +41,7 @@ struct slot {
 static inline struct slot *
 slot_at(struct slot *_Atomic const *chunks, uint32_t slot)
 {
-	return &__atomic_load_n(&chunks[slot / SLOT_CHUNK], __ATOMIC_RELAXED)[slot % SLOT_CHUNK];
+	return &atomic_load_explicit(&chunks[slot / SLOT_CHUNK], memory_order_relaxed)[slot % SLOT_CHUNK];
 }
 
 /* The listener at a place that serves a name, and its service: of the place's scopes the first in which there

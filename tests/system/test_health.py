@@ -30,6 +30,17 @@ def checked(w, *targets, text=FAST, **attributes):
     w.write(f"{w.place}/default-action", "forward = checked\n")
 
 
+def waits(process, path):
+    """Until the process has opened the file."""
+    def holds():
+        for fd in os.listdir(f"/proc/{process.pid}/fd"):
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/{process.pid}/fd/{fd}") == path:
+                    return True
+        return False
+    until(holds, 10 * SLOW, f"{process.args[0]} has opened it")
+
+
 def event(name, change):
     return rf"^\d{{4}}-\d\d-\d\dT[\d:.]+Z target-groups/checked/targets/{re.escape(name)} {change}$"
 
@@ -37,12 +48,12 @@ def event(name, change):
 @limit(60)
 def test_states_follow_the_checks(w):
     checked(w)
-    until(lambda: state(w, w.target, "checked") == "HEALTHY", 5, "one success makes it healthy")
+    until(lambda: state(w, w.target, "checked") == "HEALTHY", 20, "one success makes it healthy")
     match(rf'^latticefs_target_healthy\{{group="checked",target="127.0.0.1:{w.target.port}"\}} 1$', w.read(".metrics"))
     w.write(f"{w.place}/default-action", "fixed-response = 404\n")
     equal(state(w, w.target, "checked"), "UNUSED TargetGroupNotInUse")
     w.write(f"{w.place}/default-action", "forward = checked\n")
-    until(lambda: state(w, w.target, "checked") == "HEALTHY", 5, "again")
+    until(lambda: state(w, w.target, "checked") == "HEALTHY", 20, "again")
     w.write("target-groups/checked/health-check", "enabled = false\n")
     equal(state(w, w.target, "checked"), "UNAVAILABLE HealthCheckDisabled")
 
@@ -51,7 +62,7 @@ def test_states_follow_the_checks(w):
 def test_events_are_told_to_who_waits(w):
     w.site()
     with subprocess.Popen(["cat", w.path(".events")], stdout=subprocess.PIPE, text=True) as cat:
-        time.sleep(0.2)
+        waits(cat, w.path(".events"))
         check(cat.poll() is None, "it waits")
         checked_at = f"127.0.0.1:{w.target.port}"
         w.group("checked", w.target)
@@ -61,7 +72,7 @@ def test_events_are_told_to_who_waits(w):
         match(event(checked_at, "UNUSED -> INITIAL InitialHealthChecking"), next(told))
         match(event(checked_at, "INITIAL -> HEALTHY"), next(told))
         cat.send_signal(signal.SIGINT)
-        equal(cat.wait(5), -signal.SIGINT, "a signal ends a read that waits")
+        equal(cat.wait(30), -signal.SIGINT, "a signal ends a read that waits")
 
 
 @limit(60)
@@ -71,7 +82,8 @@ def test_events_with_poll_and_without_blocking(w):
     try:
         poll = select.poll()
         poll.register(fd, select.POLLIN)
-        equal(poll.poll(100), [], "nothing yet")
+        while poll.poll(100):  # what the site's beginning has to tell
+            os.read(fd, 4096)
         try:
             os.read(fd, 100)
             check(False, "a read that would wait")
@@ -91,7 +103,8 @@ def test_tail_and_a_shell_loop_follow(w):
     with subprocess.Popen(["tail", "-f", events], stdout=subprocess.PIPE, text=True) as tail, \
          subprocess.Popen(["bash", "-c", 'while read -r line; do echo "got $line"; done < "$0"', events],
                           stdout=subprocess.PIPE, text=True) as shell:
-        time.sleep(0.5)
+        waits(tail, events)
+        waits(shell, events)
         for action in "fixed-response = 404\n", "forward = blue\n", "fixed-response = 404\n":
             w.write(f"{w.place}/default-action", action)
         for _ in range(3):
@@ -106,9 +119,9 @@ def test_tail_and_a_shell_loop_follow(w):
 def test_the_end_of_the_mount_ends_a_read(w):
     w.site()
     with subprocess.Popen(["cat", w.path(".events")], stdout=subprocess.PIPE) as cat:
-        time.sleep(0.2)
+        waits(cat, w.path(".events"))
         w.stop()
-        check(cat.wait(5) is not None, "cat has ended")
+        check(cat.wait(30) is not None, "cat has ended")
 
 
 def test_events_cannot_be_written_and_are_not_listed(w):

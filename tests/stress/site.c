@@ -125,6 +125,7 @@ group_make(const struct site *s, uint32_t which)
 	g->name = str_of(kinds[which].name);
 	g->protocol = kinds[which].protocol;
 	g->version = kinds[which].version;
+	g->drain_ms = 60000; /* who is in the middle of something when its target leaves may end it */
 	g->tls_edition = s->round + 1;
 	if (g->protocol == GROUP_HTTPS && s->round % 2 == 0)
 		g->ca = arena_str(&g->arena, s->ca);

@@ -5,7 +5,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* As a user of whom there is no other process, and whose memory counts: a ring of so many bytes at most. */
+/* As a user who has no other process, and whose memory counts: 0 when a ring of so many bytes at most can be
+ * had. */
 static int
 ring_within(rlim_t bytes)
 {
@@ -28,7 +29,7 @@ ring_within(rlim_t bytes)
 Test(uring, a_ring_is_smaller_where_memory_is_short, .timeout = 60)
 {
 	if (geteuid() != 0)
-		cr_skip_test("needs root, to be another user");
+		cr_skip_test("it takes root to be another user");
 	cr_expect(ring_within(512 << 10) == 0);
 	cr_expect(ring_within(16 << 10) != 0);
 }

@@ -135,7 +135,7 @@ init_relay(struct exchange *ex, const struct msg *m, bool chunked)
 }
 
 static void
-final(struct exchange *ex, size_t head_len)
+final(struct exchange *ex, size_t head_len, enum outcome outcome)
 {
 	struct worker *w = ex->w;
 	struct msg *m = &w->msg;
@@ -169,11 +169,24 @@ final(struct exchange *ex, size_t head_len)
 		ex->up_keep = false;
 	}
 	count_answer(w, m->status);
-	health_report(w, ex->group, ex->target, m->status < 500 ? OUTCOME_GOOD : OUTCOME_ERROR);
+	health_report(w, ex->group, ex->target, outcome);
 	ex->answer = NULL;
 	ex->wait = WAIT_BODY;
 	ex->answered = true;
 	send_head(ex, b, n);
+}
+
+/* It is passed on, unless the rule would rather have another one. */
+static void
+judge(struct exchange *ex, size_t head_len)
+{
+	const struct msg *m = &ex->w->msg;
+	unsigned status = ex->client->grpc ? msg_grpc_error(m) : m->status;
+
+	if (status < 500)
+		final(ex, head_len, OUTCOME_GOOD);
+	else if (!retry_answer(ex, status))
+		final(ex, head_len, OUTCOME_ERROR);
 }
 
 void
@@ -245,8 +258,8 @@ parse(struct exchange *ex)
 		interim(ex, (size_t)n);
 	} else if (ex->lambda) {
 		invoke_head(ex, (size_t)n);
-	} else if (w->msg.status < 500 || !retry_answer(ex, w->msg.status)) {
-		final(ex, (size_t)n);
+	} else {
+		judge(ex, (size_t)n);
 	}
 }
 

@@ -145,6 +145,24 @@ def test_retries_from_http2_to_http2(w):
     check(w.target.count() >= 6, "the one that fails was asked")
 
 
+def test_retries_of_grpc_errors(w):
+    """A call that is answered with nothing but UNAVAILABLE goes elsewhere, one that is NOT_FOUND does not."""
+    def answer(target, peer, request):
+        peer.headers(request.stream.id, [(":status", "200"), ("content-type", "application/grpc"), ("grpc-status", w.code)], True)
+
+    two_h2(w, answer, extra="retries = 1\nretry-on = gateway-error\n", version="GRPC")
+    with h2kit.connect(w.port) as peer:
+        for w.code, elsewhere in (("14", True), ("5", False)):
+            heads = [peer.ask(method="POST", headers=GRPC, body=b"\0" * 5).one("grpc-status") for _ in range(4)]
+            equal(sorted(str(code) for code in heads), ["None"] * 4 if elsewhere else [w.code] * 2 + ["None"] * 2)
+    w.code = "14"
+    w.write("target-groups/blue/health-check", "[passive]\nenabled = true\nerrors = 2\n")
+    w.write(f"{w.place}/default-action", "forward = blue\n")
+    with h2kit.connect(w.port) as peer:
+        until(lambda: peer.ask(method="POST", headers=GRPC, body=b"\0" * 5).status and "Ejected" in
+              w.read("target-groups/blue/.status"), 10, "it counts for passive checks, too")
+
+
 def test_retries_from_http2_to_http1(w):
     two(w, fail(503), extra="retries = 2\nretry-on = 5xx\n")
     with h2kit.connect(w.port) as peer:

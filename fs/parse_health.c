@@ -215,6 +215,11 @@ health_end(struct parser *p)
 	/* `[passive]` and no more. */
 	if (h == NULL)
 		return VERDICT_GOOD;
+	/* Who names a service of gRPC has said what to ask with. */
+	if (has(p, KEY_SERVICE) && !has(p, KEY_PROTOCOL)) {
+		h->check.protocol = CHECK_GRPC;
+		p->keys |= 1u << KEY_PROTOCOL;
+	}
 	h->enabled_set = has(p, KEY_ENABLED);
 	h->protocol_set = has(p, KEY_PROTOCOL);
 	h->version_set = has(p, KEY_VERSION);

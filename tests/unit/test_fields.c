@@ -138,6 +138,7 @@ Test(fields, reads_health_checks)
 	    {HEALTH, "protocol = TCP\npath = /\n", 0, 0, "a check with protocol TCP has no path"},
 	    {HEALTH, "protocol = HTTP\ngrpc-service = a\n", 0, 0,
 		"a check with protocol HTTP has no grpc-service"},
+	    {HEALTH, "grpc-service = a\npath = /\n", 0, 0, "a check with protocol GRPC has no path"},
 	    {HEALTH, "[passive]\nejection = 60\nejection-max = 30\n", 0, 0,
 		"ejection-max is less than ejection"},
 	};

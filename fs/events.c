@@ -198,12 +198,17 @@ events_tell(void *events, const struct target_event *event)
 	struct events *e = events;
 	struct text line = {0};
 	const char *reason = target_reason_word(event->reason);
-	char time[25];
+	char time[25], addr[ADDR_TEXT_MAX];
 
 	clock_iso(time, event->unix_ms);
-	text_printf(&line, "%s target-groups/" STR_FMT "/targets/" STR_FMT " %s -> %s%s%s\n", time,
+	text_printf(&line, "%s target-groups/" STR_FMT "/targets/" STR_FMT " %s -> %s%s%s", time,
 	    STR_ARG(event->group), STR_ARG(event->target), target_state_word(event->from),
 	    target_state_word(event->to), reason[0] != '\0' ? " " : "", reason);
+	if (event->address.sa.sa_family != AF_UNSPEC) {
+		addr_print_host(&event->address, addr);
+		text_printf(&line, " address %s", addr);
+	}
+	text_char(&line, '\n');
 	e->bytes += line.len;
 	e->unix_ms = event->unix_ms;
 	list_each(it, &e->readers) add(container_of(it, struct event_reader, link), &line);

@@ -98,6 +98,7 @@ enum target_state engine_target(const struct engine *e, const struct target *t, 
 struct target_event {
 	uint64_t unix_ms;
 	struct str group, target;
+	struct addr address; /* of one that an instance has; else AF_UNSPEC */
 	enum target_state from, to;
 	enum target_reason reason;
 };

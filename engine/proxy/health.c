@@ -70,6 +70,8 @@ tell(struct worker *w, const struct group *g, const struct target *t, struct wor
 	event.from = from.state;
 	event.to = to.state;
 	event.reason = to.reason;
+	if (g->type == GROUP_INSTANCE)
+		event.address = t->addr;
 	event_put(engine_event_queue(w->engine), &event);
 }
 

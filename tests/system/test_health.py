@@ -76,6 +76,23 @@ def test_events_are_told_to_who_waits(w):
 
 
 @limit(60)
+def test_each_address_of_an_instance_is_checked(w):
+    w.site()
+    w.mkdir("vpcs/host/instances")
+    w.write("vpcs/host/instances/i-01234567", "127.0.0.1\n127.0.0.9\n")
+    w.group("checked", type="INSTANCE", vpc="host", health_check="interval = 100ms\ntimeout = 1")
+    with open(w.path(".events")) as told:
+        w.write(f"target-groups/checked/targets/i-01234567:{w.target.port}", "")
+        w.write(f"{w.place}/default-action", "forward = checked\n")
+        name, lines = f"i-01234567:{w.target.port}", ""
+        for change in "INITIAL -> HEALTHY address 127.0.0.1", "INITIAL -> UNHEALTHY ConnectionFailed address 127.0.0.9":
+            while not re.search(event(name, re.escape(change)), lines, re.M):
+                lines += told.readline()
+    for words in "HEALTHY requests 0 inflight 0 address 127.0.0.1", "UNHEALTHY ConnectionFailed requests 0 .* address 127.0.0.9":
+        match(rf"^target {name} {words}$", w.read("target-groups/checked/.status"))
+
+
+@limit(60)
 def test_events_with_poll_and_without_blocking(w):
     w.site()
     fd = os.open(w.path(".events"), os.O_RDONLY | os.O_NONBLOCK)

@@ -47,6 +47,17 @@ happen(struct events *e)
 }
 
 static void
+happen_to_an_instance(struct events *e)
+{
+	struct target_event event = {
+	    .unix_ms = 1000, .group = STR("m"), .target = STR("i-01234567"), .to = TARGET_HEALTHY};
+
+	event.from = TARGET_INITIAL;
+	cr_assert(addr_parse(STR("10.0.0.5:80"), &event.address) == 0);
+	events_tell(e, &event);
+}
+
+static void
 expect_read(struct event_reader *r, uint64_t off, size_t size, const char *want)
 {
 	struct str s;
@@ -72,6 +83,10 @@ Test(events, reader_has_what_happens_from_its_open_on)
 	cr_expect(event_read(r, strlen(LINE), 4096, &s) == -EAGAIN);
 	/* A shell that read too far goes back. */
 	expect_read(r, 4, 6, "-01-01");
+	happen_to_an_instance(&e);
+	expect_read(r, strlen(LINE), 4096,
+	    "1970-01-01T00:00:01.000Z target-groups/m/targets/i-01234567 INITIAL -> HEALTHY address "
+	    "10.0.0.5\n");
 	event_close(r);
 }
 

@@ -41,6 +41,20 @@ def waits(process, path):
     until(holds, 10 * SLOW, f"{process.args[0]} has opened it")
 
 
+@contextlib.contextmanager
+def quiet_events(w):
+    """A descriptor of .events that does not block, and a poll of it: what the site's beginning had to tell is over."""
+    fd = os.open(w.path(".events"), os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        while poll.poll(200):
+            os.read(fd, 4096)
+        yield fd, poll
+    finally:
+        os.close(fd)
+
+
 def event(name, change):
     return rf"^\d{{4}}-\d\d-\d\dT[\d:.]+Z target-groups/checked/targets/{re.escape(name)} {change}$"
 
@@ -95,12 +109,7 @@ def test_each_address_of_an_instance_is_checked(w):
 @limit(60)
 def test_events_with_poll_and_without_blocking(w):
     w.site()
-    fd = os.open(w.path(".events"), os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        while poll.poll(100):  # what the site's beginning has to tell
-            os.read(fd, 4096)
+    with quiet_events(w) as (fd, poll):
         try:
             os.read(fd, 100)
             check(False, "a read that would wait")
@@ -109,14 +118,14 @@ def test_events_with_poll_and_without_blocking(w):
         w.write(f"{w.place}/default-action", "fixed-response = 404\n")
         equal(poll.poll(5000), [(fd, select.POLLIN)], "woken")
         match(r"UNAVAILABLE -> UNUSED TargetGroupNotInUse$|HEALTHY -> UNUSED|INITIAL -> UNUSED", os.read(fd, 4096).decode())
-    finally:
-        os.close(fd)
 
 
 @limit(60)
 def test_tail_and_a_shell_loop_follow(w):
     w.site()
     events = w.path(".events")
+    with quiet_events(w):
+        pass
     with subprocess.Popen(["tail", "-f", events], stdout=subprocess.PIPE, text=True) as tail, \
          subprocess.Popen(["bash", "-c", 'while read -r line; do echo "got $line"; done < "$0"', events],
                           stdout=subprocess.PIPE, text=True) as shell:

@@ -101,7 +101,7 @@ asan: ## unit tests and a part of the system tests with ASan, UBSan and LSan
 	    LSAN_OPTIONS=suppressions=$(CURDIR)/tests/unit/leaks:print_suppressions=0 \
 	    UBSAN_OPTIONS=log_path=$(CURDIR)/build/asan/report:print_stacktrace=1 build/asan/unit -j2
 	$(Q)for f in build/asan/report.*; do [ ! -s "$$f" ] || { cat build/asan/report.*; exit 1; }; done
-	$(Q)$(MAKE) --no-print-directory V=asan system SYSTEM="-k '$(ASAN_SYSTEM)'"
+	$(Q)$(MAKE) --no-print-directory V=asan system J=3 SYSTEM="-k '$(ASAN_SYSTEM)'"
 
 stress: ## publish under load with TSan
 	$(Q)$(MAKE) --no-print-directory V=tsan build/tsan/publish

@@ -8,12 +8,12 @@ PREFIX  ?= /usr/local
 VERSION  = 0.1.0
 
 BASE  = alloc arena str map log diag clock addr slots
-HTTP  = msg field head h1 h1_print chunk block block_print grpc h2 hello
+HTTP  = msg field head h1 h1_print chunk block block_print grpc h2 hello json base64 lambda lambda_answer
 DNS   = dns
-ROUTE = table match balance names
-NET   = ring buf timer netns sock conn tls tls_held tls_peer tls_world listen
-PROXY = worker keyring client mux exchange request answer tunnel pass relay upstream trunk resolve ask dialog resolver engine
-FS    = schema pem certificate authority parse pair rights routes spaces model edit reach check protocols meet zones identity compile explain status store preload errors undo hold txn heal settle node attr dir handle view watch ops config main
+ROUTE = table table_print match caller turns ring view balance names
+NET   = ring buf timer netns sock conn tls tls_held tls_peer tls_world listen lookup
+PROXY = worker keyring client mux exchange retry breaker request answer invoke tunnel drain pass relay upstream trunk event health subject probe probe_h2 eject resolve ask dialog resolver finder engine
+FS    = schema pem certificate authority fields parse parse_match parse_action parse_target parse_health pair rights routes spaces model edit reach check quotas protocols groups meet zones arn identity equal compile_group compile explain status metrics store preload errors undo hold txn heal settle node attr dir events handle view watch follow ops config main
 
 ENGINE_SRC = $(BASE:%=engine/base/%.c) $(HTTP:%=engine/http/%.c) $(DNS:%=engine/dns/%.c) $(ROUTE:%=engine/route/%.c) \
              $(NET:%=engine/net/%.c) $(PROXY:%=engine/proxy/%.c)
@@ -21,7 +21,7 @@ FS_SRC     = $(FS:%=fs/%.c)
 LIB_SRC    = $(ENGINE_SRC) $(filter-out fs/main.c,$(FS_SRC))
 UNIT_SRC   = $(wildcard tests/unit/test_*.c)
 
-PKGS      = fuse3 liburing inih libmnl libcap-ng libssl libcrypto libnghttp2
+PKGS      = fuse3 liburing inih libmnl libcap-ng libssl libcrypto libnghttp2 libcares
 CC        = gcc
 OPT       = -O2
 WARN      = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef \
@@ -29,7 +29,7 @@ WARN      = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpo
 CPPFLAGS += -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -DLATTICEFS_VERSION='"$(VERSION)"' -iquote include \
             $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CFLAGS   += -std=gnu17 -g $(OPT) $(WARN) -fno-strict-aliasing -pthread $(SAN)
-LDLIBS   += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -pthread
+LDLIBS   += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -pthread -lm
 
 ifeq ($(V),asan)
 OPT = -O1 -fno-omit-frame-pointer
@@ -75,7 +75,7 @@ unit: $(BUILD)/unit ## run the Criterion unit tests
 # The parts of `check` after the build, in order; the system tests run last and count the parts that failed.
 CHECKS = layers unit asan stress fuzz
 # What the sanitized daemon runs: everything is too long for every change, `make V=asan system` runs it all.
-ASAN_SYSTEM ?= ^(tree|hold|http|failure|status|cli|networks|names|certificates|tls|mtls|targets_tls|h2|h2_frames|h2_abuse|passthrough)\.
+ASAN_SYSTEM ?= ^(tree|hold|http|failure|status|cli|networks|names|certificates|tls|mtls|targets_tls|h2|h2_frames|h2_abuse|passthrough|health|drain|balance|resilience|target_files|alb|lambda)\.
 J ?= 2
 
 STRESS = publish site origin caller wire
@@ -101,7 +101,7 @@ asan: ## unit tests and a part of the system tests with ASan, UBSan and LSan
 	    LSAN_OPTIONS=suppressions=$(CURDIR)/tests/unit/leaks:print_suppressions=0 \
 	    UBSAN_OPTIONS=log_path=$(CURDIR)/build/asan/report:print_stacktrace=1 build/asan/unit -j2
 	$(Q)for f in build/asan/report.*; do [ ! -s "$$f" ] || { cat build/asan/report.*; exit 1; }; done
-	$(Q)$(MAKE) --no-print-directory V=asan system SYSTEM="-k '$(ASAN_SYSTEM)'"
+	$(Q)$(MAKE) --no-print-directory V=asan system J=3 SYSTEM="-k '$(ASAN_SYSTEM)'"
 
 stress: ## publish under load with TSan
 	$(Q)$(MAKE) --no-print-directory V=tsan build/tsan/publish
@@ -113,8 +113,8 @@ golden: all ## rewrite what tests/golden expects; review the diff
 ci: ## what CI runs
 	$(Q).ci/run
 
-SHELL_SRC = examples/demo examples/lib.sh $(wildcard examples/*/run) tests/layers.sh tests/fuzz/run.sh $(wildcard .ci/*.sh)
-C_SRC     = $(shell find engine fs include bench examples tests -name '*.[ch]')
+SHELL_SRC = examples/demo examples/lib.sh examples/02-weighted/canary $(wildcard examples/*/run) tests/layers.sh tests/fuzz/run.sh $(wildcard .ci/*.sh)
+C_SRC     = $(shell find engine fs include bench examples tests -name node_modules -prune -o -name '*.[ch]' -print)
 LGEN      = lgen lgen_ring lgen_client lgen_backend lgen_tls lgen_h2 meter wire
 LGEN_SRC  = $(LGEN:%=bench/%.c)
 FUZZ_SEC ?= 10

@@ -4,7 +4,7 @@
 set -eu
 
 build="gcc make pkg-config libc6-dev libfuse3-dev liburing-dev libinih-dev libmnl-dev libcap-ng-dev libssl-dev
-    libnghttp2-dev"
+    libnghttp2-dev libc-ares-dev"
 demo="fuse3 curl git mount iproute2"
 check="libcriterion-dev python3 clang libclang-rt-14-dev clang-format universal-ctags mandoc attr rsync vim zsh patch perl
     bind9-dnsutils busybox ed util-linux openssl nghttp2-client nghttp2-server"

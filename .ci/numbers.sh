@@ -7,7 +7,7 @@ function_max=70
 file_max=800
 bad=0
 
-mapfile -t files < <(find engine fs include bench examples tests -name '*.[ch]' | sort)
+mapfile -t files < <(find engine fs include bench examples tests -name node_modules -prune -o -name '*.[ch]' -print | sort)
 
 while read -r lines file; do
 	if [ "$file" != total ] && [ "$lines" -gt $file_max ]; then

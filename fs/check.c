@@ -4,10 +4,11 @@
  * came with the same edit, whose name is later.
  */
 #include "check.h"
+#include "groups.h"
 #include "limits.h"
 #include "meet.h"
 #include "protocols.h"
-#include <arpa/inet.h>
+#include "quotas.h"
 #include <errno.h>
 #include <stdio.h>
 
@@ -42,7 +43,7 @@ problem(struct entry *e, struct where at, int err, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(message, sizeof(message), fmt, ap);
 	va_end(ap);
-	node_path(at.node, a == NULL || a->type == TYPE_TARGET ? NULL : a->name, path, sizeof(path));
+	node_path(at.node, a == NULL || a->member ? NULL : a->name, path, sizeof(path));
 	diag_set(&p->d, err, path, at.line, at.column, "%s", message);
 	if (at.value != NULL)
 		diag_quote(&p->d, at.value->text);
@@ -50,8 +51,7 @@ problem(struct entry *e, struct where at, int err, const char *fmt, ...)
 	return p;
 }
 
-/* Texts that do not parse: kept since the edit had to take anything. True when there was one. */
-static bool
+bool
 check_texts(struct entry *e, const struct node *n)
 {
 	bool found = false;
@@ -97,8 +97,7 @@ problem_missing(const struct model *m, struct entry *e, struct where at, const s
 		problem(e, at, EINVAL, "no %s '" STR_FMT "'", kind, STR_ARG(r->name));
 }
 
-/* The references of one attribute. True when all are there. */
-static bool
+bool
 check_refs(const struct model *m, struct entry *e, const struct node *n, uint32_t index)
 {
 	const struct value *v = n->values[index];
@@ -213,24 +212,6 @@ check_listener(const struct model *m, struct entry *e, struct node *l)
 		check_rules(m, e, l);
 }
 
-/* ------------------------------------------------------------------ groups */
-
-struct addr
-target_addr(const struct node *target)
-{
-	struct addr a = target->values[0]->addrs[0];
-	uint32_t port = node_number(target->parent, GROUP_PROTOCOL, GROUP_HTTP) == GROUP_HTTPS ? 443 : 80;
-
-	if (addr_port(&a) == 0)
-		addr_set_port(&a, (uint16_t)node_number(target->parent, GROUP_PORT, port));
-	return a;
-}
-
-struct target_row {
-	struct node *node;
-	struct addr addr;
-};
-
 int
 addr_compare(const struct addr *a, const struct addr *b)
 {
@@ -241,89 +222,6 @@ addr_compare(const struct addr *a, const struct addr *b)
 	else if (order == 0 && a->sa.sa_family == AF_INET6)
 		order = memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof(a->in6.sin6_addr));
 	return order != 0 || a->sa.sa_family == AF_UNSPEC ? order : (int)addr_port(a) - (int)addr_port(b);
-}
-
-static int
-target_compare(const void *a, const void *b)
-{
-	const struct target_row *x = a, *y = b;
-	int order = addr_compare(&x->addr, &y->addr);
-
-	return order != 0 ? order : came_later(x->node, y->node, 0) ? 1 : -1;
-}
-
-/* `10.0.0.5` and `10.0.0.5:80` can be one target under two names. */
-static void
-check_duplicates(struct entry *e, const struct node *g)
-{
-	const struct kids *k = &g->kids[0];
-	cleanup_free struct target_row *rows = xcalloc(k->n, sizeof(*rows));
-	char addr[ADDR_TEXT_MAX];
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < k->n; i++)
-		if (!k->at[i]->wrong)
-			rows[n++] = (struct target_row){k->at[i], target_addr(k->at[i])};
-	if (n > 1)
-		qsort(rows, n, sizeof(*rows), target_compare);
-	for (uint32_t i = 1; i < n; i++) {
-		if (addr_compare(&rows[i].addr, &rows[i - 1].addr) != 0)
-			continue;
-		addr_print(&rows[i].addr, addr);
-		rows[i].node->wrong = true;
-		problem(e, (struct where){rows[i].node, NULL, 0, 0}, EEXIST, "%s is target '%s' already",
-		    addr, rows[i - 1].node->name);
-	}
-}
-
-/* ip-address-type against the targets: the later of the two is wrong. True: the group's own text is. */
-static bool
-check_family(struct entry *e, struct node *g)
-{
-	static const char *const names[] = {"IPV4", "IPV6"};
-	const struct value *want = g->values[GROUP_IP_ADDRESS_TYPE];
-	bool wrong = false;
-
-	if (!node_has(g, GROUP_IP_ADDRESS_TYPE))
-		return false;
-	for (uint32_t i = 0; i < g->kids[0].n && !wrong; i++) {
-		struct node *t = g->kids[0].at[i];
-
-		if (t->wrong || (t->values[0]->addrs[0].sa.sa_family == AF_INET6) == (want->number == 1))
-			continue;
-		wrong = want->stamp > t->values[0]->stamp;
-		if (wrong) {
-			problem(e, where_value(g, GROUP_IP_ADDRESS_TYPE), EINVAL,
-			    "target '%s' is no %s address", t->name, names[want->number]);
-		} else {
-			t->wrong = true;
-			problem(e, (struct where){t, NULL, 0, 0}, EINVAL,
-			    "target group '%s' takes %s targets only", g->name, names[want->number]);
-		}
-	}
-	return wrong;
-}
-
-static void
-check_group(const struct model *m, struct entry *e)
-{
-	struct node *g = e->node;
-
-	if (g == NULL)
-		return;
-	g->wrong = check_texts(e, g);
-	if (!check_refs(m, e, g, GROUP_VPC) || !protocols_check_group(e, g))
-		g->wrong = true;
-	for (uint32_t i = 0; i < g->kids[0].n; i++) {
-		struct node *t = g->kids[0].at[i];
-
-		t->wrong = check_texts(e, t) || t->values[0] == NULL;
-	}
-	if (g->kids[0].n == 0)
-		return;
-	check_duplicates(e, g);
-	if (check_family(e, g))
-		g->wrong = true;
 }
 
 /* ------------------------------------------------------------------ associations */
@@ -439,6 +337,8 @@ check_vpc(const struct model *m, struct entry *e)
 	if (e->node == NULL)
 		return;
 	check_texts(e, e->node);
+	for (uint32_t i = 0; i < e->node->kids[0].n; i++)
+		check_texts(e, e->node->kids[0].at[i]);
 	if (refusal != NULL && vpc_netns(e->node) != NULL)
 		problem(e, where_value(e->node, VPC_NETNS), EPERM,
 		    "netns '%s' needs CAP_SYS_ADMIN and CAP_NET_ADMIN: %s", vpc_netns(e->node), refusal);
@@ -701,6 +601,7 @@ check_run(struct check *c, struct edit *e, const struct table *served)
 
 		free(entry->found.all);
 		entry->found = (struct problems){0};
+		quotas_check(m, entry);
 		switch (entry->kind) {
 		case KIND_VPC:
 			check_vpc(m, entry);
@@ -709,7 +610,7 @@ check_run(struct check *c, struct edit *e, const struct table *served)
 			check_network(m, entry);
 			break;
 		case KIND_GROUP:
-			check_group(m, entry);
+			groups_check(m, entry);
 			break;
 		default:
 			assert(entry->kind == KIND_SERVICE);
@@ -735,6 +636,7 @@ check_fini(struct check *c)
 	free(c->reaches);
 	free(c->by_vpc);
 	free(c->jobs);
+	free(c->asked);
 	map_fini(&c->claims);
 	map_fini(&c->meetings);
 }

@@ -9,7 +9,8 @@ struct reach {
 	uint32_t vpc;	  /* namespace number */
 	struct addr addr; /* AF_UNSPEC: each service on its own pair */
 	struct entry *network;
-	const char *netns; /* as the VPC calls it; NULL: the daemon's own */
+	const struct node *from; /* the VPC */
+	const char *netns;	 /* as the VPC calls it; NULL: the daemon's own */
 };
 
 /* Does the reach offer somebody at addr (no port) in the namespace? */
@@ -49,6 +50,8 @@ struct check {
 	const struct reach **by_vpc; /* the same by namespace, then as above */
 	struct job *jobs;
 	uint32_t njobs, jobs_size;
+	struct entry **asked; /* clean groups whose use the services' new parts may change (compile.c) */
+	uint32_t nasked, asked_size;
 	struct map claims;   /* scope and name: the entry that has it */
 	struct map meetings; /* place: who has it (meet.c) */
 };
@@ -73,6 +76,11 @@ struct where where_value(const struct node *n, uint32_t index);
 /* Adds one to what was found of the entry; valid until the next. */
 struct problem *problem(struct entry *e, struct where at, int err, const char *fmt, ...) PRINTF(4, 5);
 
+/* Texts that do not parse: kept since the edit had to take anything. True when there was one. */
+bool check_texts(struct entry *e, const struct node *n);
+/* The references of one attribute. True when all are there. */
+bool check_refs(const struct model *m, struct entry *e, const struct node *n, uint32_t index);
+
 /* The association by which the VPC is in a network, the eldest when there are several; NULL: in none. */
 const struct node *vpc_owner(const struct entry *vpc);
 /* The attribute is set, to a text that parses. */
@@ -87,7 +95,5 @@ uint32_t node_number(const struct node *n, uint32_t index, uint32_t preset);
 const char *node_word(const struct node *n, uint32_t index);
 /* Orders by family, IPv4 first, then address, then port. */
 int addr_compare(const struct addr *a, const struct addr *b);
-/* A target's address, its port filled in. */
-struct addr target_addr(const struct node *target);
 
 #endif

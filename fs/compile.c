@@ -4,8 +4,11 @@
  * back beside the model. A part that comes out as it was is dropped again.
  */
 #include "compile.h"
+#include "arn.h"
 #include "certificate.h"
 #include "check.h"
+#include "equal.h"
+#include "groups.h"
 #include "identity.h"
 #include "limits.h"
 #include "meet.h"
@@ -76,8 +79,8 @@ compile_forget(struct edit *e, const struct table *now)
 
 /* ------------------------------------------------------------------ what was there before */
 
-static uint32_t
-slot_take(struct edit *e)
+uint32_t
+compile_slot(struct edit *e)
 {
 	e->taken = array_room(e->taken, e->ntaken, &e->taken_size, sizeof(*e->taken));
 	return e->taken[e->ntaken++] = slots_take(e->m->counters);
@@ -113,103 +116,6 @@ old_rule(const struct listener *l, const char *name, uint32_t *cursor)
 	return NULL;
 }
 
-static const struct target *
-old_target(const struct group *g, const char *name, uint32_t *cursor)
-{
-	for (uint32_t i = 0; g != NULL && i < g->ntargets; i++) {
-		uint32_t at = (*cursor + i) % g->ntargets;
-
-		if (!str_eq(g->targets[at].name, str_of(name)))
-			continue;
-		*cursor = at + 1;
-		return &g->targets[at];
-	}
-	return NULL;
-}
-
-/* ------------------------------------------------------------------ equal parts */
-
-static bool
-match_equal(const struct match *a, const struct match *b)
-{
-	if (!str_eq(a->method, b->method) || a->path_op != b->path_op || !str_eq(a->path, b->path) ||
-	    a->path_case != b->path_case || a->header_case != b->header_case || a->nheaders != b->nheaders)
-		return false;
-	for (uint32_t i = 0; i < a->nheaders; i++)
-		if (a->headers[i].op != b->headers[i].op || !str_eq(a->headers[i].name, b->headers[i].name) ||
-		    !str_eq(a->headers[i].value, b->headers[i].value))
-			return false;
-	return true;
-}
-
-static bool
-action_equal(const struct action *a, const struct action *b)
-{
-	if (a->kind != b->kind || a->status != b->status || a->nforwards != b->nforwards)
-		return false;
-	for (uint32_t i = 0; i < a->nforwards; i++) {
-		const struct forward *x = &a->forwards[i], *y = &b->forwards[i];
-
-		if (x->group != y->group || x->slot != y->slot || x->weight != y->weight ||
-		    !str_eq(x->name, y->name))
-			return false;
-	}
-	return true;
-}
-
-static bool
-rule_equal(const struct rule *a, const struct rule *b)
-{
-	return str_eq(a->name, b->name) && a->priority == b->priority && a->slot == b->slot &&
-	       match_equal(&a->match, &b->match) && action_equal(&a->action, &b->action);
-}
-
-static bool
-listener_equal(const struct listener *a, const struct listener *b)
-{
-	if (!str_eq(a->name, b->name) || a->port != b->port || a->protocol != b->protocol ||
-	    a->nrules != b->nrules || !rule_equal(&a->fallback, &b->fallback))
-		return false;
-	for (uint32_t i = 0; i < a->nrules; i++)
-		if (!rule_equal(&a->rules[i], &b->rules[i]))
-			return false;
-	return true;
-}
-
-static bool
-service_equal(const struct service *a, const struct service *b)
-{
-	if (a->slot != b->slot || a->idle_timeout_s != b->idle_timeout_s || a->nlisteners != b->nlisteners ||
-	    a->tls_edition != b->tls_edition || a->nhosts != b->nhosts || a->nplaces != b->nplaces ||
-	    a->nscopes != b->nscopes || !str_eq(a->name, b->name))
-		return false;
-	for (uint32_t i = 0; i < a->nlisteners; i++)
-		if (!listener_equal(&a->listeners[i], &b->listeners[i]))
-			return false;
-	for (uint32_t i = 0; i < a->nhosts; i++)
-		if (a->hosts[i].scope != b->hosts[i].scope || !str_eq(a->hosts[i].name, b->hosts[i].name))
-			return false;
-	for (uint32_t i = 0; i < a->nscopes; i++)
-		if (a->scopes[i].scope != b->scopes[i].scope || !str_eq(a->scopes[i].name, b->scopes[i].name))
-			return false;
-	return a->nplaces == 0 || memcmp(a->places, b->places, a->nplaces * sizeof(*a->places)) == 0;
-}
-
-static bool
-group_equal(const struct group *a, const struct group *b)
-{
-	if (a->slot != b->slot || a->vpc != b->vpc || a->ntargets != b->ntargets ||
-	    !str_eq(a->name, b->name) || a->protocol != b->protocol || a->version != b->version ||
-	    a->tls_edition != b->tls_edition)
-		return false;
-	for (uint32_t i = 0; i < a->ntargets; i++)
-		if (a->targets[i].slot != b->targets[i].slot ||
-		    !addr_eq(&a->targets[i].addr, &b->targets[i].addr) ||
-		    !str_eq(a->targets[i].name, b->targets[i].name))
-			return false;
-	return true;
-}
-
 /* ------------------------------------------------------------------ parts */
 
 static void
@@ -231,6 +137,9 @@ action_build(
 {
 	out->kind = v->action.kind;
 	out->status = v->action.status;
+	out->sticky = caller_build(arena, &v->action.sticky);
+	out->on_empty_fail = v->action.on_empty_fail;
+	out->resilience = v->action.resilience;
 	out->nforwards = v->nrefs;
 	out->forwards = arena_alloc(arena, v->nrefs * sizeof(*out->forwards));
 	for (uint32_t i = 0; i < v->nrefs; i++) {
@@ -244,7 +153,7 @@ action_build(
 			if (old->forwards[k].group == f->group && str_eq(old->forwards[k].name, f->name))
 				f->slot = old->forwards[k].slot;
 		if (f->slot == SLOT_NONE)
-			f->slot = slot_take(c->e);
+			f->slot = compile_slot(c->e);
 	}
 	action_spread(out, arena);
 	out->edition = old != NULL && action_equal(old, out) ? old->edition : ++c->m->edition;
@@ -258,7 +167,7 @@ rule_build(
 
 	out->name = arena_str(arena, str_of(n->name));
 	out->priority = n->values[RULE_PRIORITY]->number;
-	out->slot = old != NULL ? old->slot : slot_take(c->e);
+	out->slot = old != NULL ? old->slot : compile_slot(c->e);
 	match_build(arena, &out->match, match);
 	action_build(c, arena, &out->action, n->values[RULE_ACTION], old == NULL ? NULL : &old->action);
 }
@@ -292,7 +201,7 @@ listener_build(struct check *c, struct arena *arena, struct listener *out, const
 	if (out->nrules > 1)
 		qsort(out->rules, out->nrules, sizeof(*out->rules), rule_compare);
 	out->fallback.name = arena_str(arena, STR("default"));
-	out->fallback.slot = fallback != NULL ? fallback->slot : slot_take(c->e);
+	out->fallback.slot = fallback != NULL ? fallback->slot : compile_slot(c->e);
 	action_build(c, arena, &out->fallback.action, n->values[LISTENER_DEFAULT_ACTION],
 	    fallback == NULL ? NULL : &fallback->action);
 	match_index_build(out, arena);
@@ -339,7 +248,7 @@ places_build(struct check *c, const struct job *j, struct service *s)
 }
 
 static void
-hosts_build(const struct job *j, struct service *s)
+hosts_build(const struct model *m, const struct job *j, struct service *s)
 {
 	struct arena *arena = &s->arena;
 	struct str *names = arena_alloc(arena, j->nwants * sizeof(*names));
@@ -351,8 +260,9 @@ hosts_build(const struct job *j, struct service *s)
 	for (uint32_t n = 0; n < j->nnetworks; n++) {
 		uint32_t scope = j->networks[n]->index;
 
-		s->scopes[s->nscopes++] =
-		    (struct scope_name){scope, arena_str(arena, str_of(j->networks[n]->name))};
+		s->scopes[s->nscopes++] = (struct scope_name){.scope = scope,
+		    .name = arena_str(arena, str_of(j->networks[n]->name)),
+		    .arn = arn_build(m, j->networks[n]->node, arena)};
 		for (uint32_t i = 0; i < j->nwants; i++)
 			s->hosts[s->nhosts++] = (struct host_name){scope, names[i]};
 	}
@@ -370,7 +280,7 @@ service_build(struct check *c, const struct job *j, const struct service *old)
 		return NULL;
 	s = service_new();
 	s->index = j->entry->index;
-	s->slot = old != NULL ? old->slot : slot_take(c->e);
+	s->slot = old != NULL ? old->slot : compile_slot(c->e);
 	s->name = arena_str(&s->arena, str_of(j->entry->name));
 	s->idle_timeout_s = node_number(n, SERVICE_IDLE_TIMEOUT, IDLE_TIMEOUT_DEFAULT);
 	secure = identity_build(c, j, s, old);
@@ -385,80 +295,43 @@ service_build(struct check *c, const struct job *j, const struct service *old)
 	}
 	if (s->nlisteners > 1)
 		qsort(s->listeners, s->nlisteners, sizeof(*s->listeners), listener_compare);
-	hosts_build(j, s);
+	hosts_build(c->m, j, s);
+	s->arn = arn_build(c->m, n, &s->arena);
+	s->region = arena_str(&s->arena, str_of(c->m->region));
 	places_build(c, j, s);
 	return s;
 }
 
-/* Where its targets are. SLOT_NONE: in a namespace that is not there now. */
-static uint32_t
-group_number(const struct check *c, const struct node *group)
-{
-	const struct value *v = group->values[GROUP_VPC];
-
-	if (v == NULL)
-		return 0;
-	if (v->bad != NULL || v->nrefs == 0 || v->refs[0].entry->node == NULL)
-		return SLOT_NONE;
-	return vpc_number(c->m, v->refs[0].entry->node, false);
-}
-
-/* Idle connections belong to a target's slot: what was agreed on them must still hold. */
+/* Does the service, as it will be served, forward to the group at the place where `by` stands? */
 static bool
-is_spoken_to_alike(const struct group *a, const struct group *b)
+service_forwards(const struct service *s, const struct node *by, uint32_t group)
 {
-	return a->vpc == b->vpc && a->protocol == b->protocol && a->version == b->version &&
-	       (a->protocol != GROUP_HTTPS || a->tls_edition == b->tls_edition);
+	const struct node *listener = by->what == KIND_RULE ? by->parent : by;
+	const struct listener *l = s == NULL || s->nplaces == 0 ? NULL : old_listener(s, listener->name);
+	uint32_t cursor = 0;
+	const struct rule *r = by->what == KIND_RULE ? old_rule(l, by->name, &cursor)
+			       : l == NULL	     ? NULL
+						     : &l->fallback;
+
+	for (uint32_t i = 0; r != NULL && i < r->action.nforwards; i++)
+		if (r->action.forwards[i].group == group)
+			return true;
+	return false;
 }
 
-static void
-group_protocol(struct check *c, struct group *g, const struct node *n, const struct group *old)
+static bool
+group_is_used(const struct check *c, const struct entry *e)
 {
-	g->protocol = (enum group_protocol)node_number(n, GROUP_PROTOCOL, GROUP_HTTP);
-	g->version = (enum group_version)node_number(n, GROUP_PROTOCOL_VERSION, GROUP_HTTP1);
-	g->verify_system = node_number(n, GROUP_VERIFY, 0) == 1;
-	if (node_has(n, GROUP_CA)) {
-		g->ca = arena_str(&g->arena, n->values[GROUP_CA]->credential->pem);
-		g->ca_mark = arena_str(&g->arena, n->values[GROUP_CA]->credential->mark);
+	list_each(it, &e->uses)
+	{
+		const struct node *by = container_of(it, struct reference, link)->by;
+		const struct entry *service = node_entry(by);
+
+		if (service_forwards(
+			service->dirty != 0 ? service->next : check_before(c, service), by, e->index))
+			return true;
 	}
-	if (old != NULL && old->verify_system == g->verify_system && str_eq(old->ca, g->ca))
-		g->tls_edition = old->tls_edition;
-	else
-		g->tls_edition = ++c->m->edition;
-}
-
-/* A group that is wrong is there, but empty: who forwards to it need not be made anew when it is put right.
- */
-static struct group *
-group_build(struct check *c, const struct entry *e, const struct group *old)
-{
-	const struct node *n = e->node;
-	const struct target *was;
-	struct group *g = group_new();
-	uint32_t cursor = 0, number;
-
-	g->index = e->index;
-	g->slot = old != NULL ? old->slot : slot_take(c->e);
-	g->name = arena_str(&g->arena, str_of(e->name));
-	g->targets = arena_alloc(&g->arena, n->kids[0].n * sizeof(*g->targets));
-	number = group_number(c, n);
-	g->vpc = number == SLOT_NONE ? 0 : number;
-	group_protocol(c, g, n, old);
-	for (uint32_t i = 0; i < n->kids[0].n && !n->wrong && number != SLOT_NONE; i++) {
-		const struct node *t = n->kids[0].at[i];
-		struct target *out = &g->targets[g->ntargets];
-
-		if (t->wrong)
-			continue;
-		g->ntargets++;
-		out->name = arena_str(&g->arena, str_of(t->name));
-		out->addr = target_addr(t);
-		was = old_target(old, t->name, &cursor);
-		out->slot = was != NULL && addr_eq(&was->addr, &out->addr) && is_spoken_to_alike(old, g)
-				? was->slot
-				: slot_take(c->e);
-	}
-	return g;
+	return false;
 }
 
 /* ------------------------------------------------------------------ the table */
@@ -554,6 +427,31 @@ old_places_touch(struct check *c, const struct service *old)
 	}
 }
 
+/* Groups whose use may change with this action. */
+static void
+action_ask(struct check *c, const struct action *a)
+{
+	for (uint32_t i = 0; i < a->nforwards; i++) {
+		struct entry *group = entry_find(c->m, KIND_GROUP, a->forwards[i].name);
+
+		if (group == NULL || group->asked || group->dirty != 0)
+			continue;
+		group->asked = true;
+		c->asked = array_room(c->asked, c->nasked, &c->asked_size, sizeof(*c->asked));
+		c->asked[c->nasked++] = group;
+	}
+}
+
+static void
+forwards_ask(struct check *c, const struct service *s)
+{
+	for (uint32_t i = 0; s != NULL && i < s->nlisteners; i++) {
+		action_ask(c, &s->listeners[i].fallback.action);
+		for (uint32_t k = 0; k < s->listeners[i].nrules; k++)
+			action_ask(c, &s->listeners[i].rules[k].action);
+	}
+}
+
 static void
 compile_service(struct check *c, struct build **b, struct entry *e, const struct job *j)
 {
@@ -561,12 +459,16 @@ compile_service(struct check *c, struct build **b, struct entry *e, const struct
 	struct service *new = j == NULL ? NULL : service_build(c, j, old);
 	struct numbers before = {0}, after = {0};
 
+	e->next = old;
 	if (new == NULL && old == NULL)
 		return;
 	if (new != NULL && old != NULL &&service_equal(old, new)) {
 		service_put(new);
 		return;
 	}
+	e->next = new;
+	forwards_ask(c, old);
+	forwards_ask(c, new);
 	old_places_touch(c, old);
 	service_slots(&before, old);
 	service_slots(&after, new);
@@ -578,7 +480,7 @@ static void
 compile_group(struct check *c, struct build **b, struct entry *e)
 {
 	const struct group *old = old_group(c, e);
-	struct group *new = e->node == NULL ? NULL : group_build(c, e, old);
+	struct group *new = e->node == NULL ? NULL : group_build(c, e, old, group_is_used(c, e));
 	struct numbers before = {0}, after = {0};
 
 	if (new == NULL && old == NULL)
@@ -591,6 +493,34 @@ compile_group(struct check *c, struct build **b, struct entry *e)
 	group_slots(&after, new);
 	build_group(build_get(c, b), e->index, new);
 	retire(*b, &before, &after);
+}
+
+/* A clean group has no problems, but its nodes may be marked from a try that was given up. */
+static void
+recheck(const struct check *c, struct entry *e)
+{
+	groups_check(c->m, e);
+	free(e->found.all);
+	e->found = (struct problems){0};
+}
+
+/* After all services: the groups that changed, and those whose use did. */
+static void
+compile_groups(struct check *c, struct build **b)
+{
+	for (uint32_t i = 0; i < c->m->ndirty; i++)
+		if (c->m->dirty[i]->kind == KIND_GROUP)
+			compile_group(c, b, c->m->dirty[i]);
+	for (uint32_t i = 0; i < c->nasked; i++) {
+		struct entry *e = c->asked[i];
+		const struct group *old = old_group(c, e);
+
+		e->asked = false;
+		if (old == NULL || old->used == group_is_used(c, e))
+			continue;
+		recheck(c, e);
+		compile_group(c, b, e);
+	}
 }
 
 /* The networks whose names are valid at an address. */
@@ -619,6 +549,8 @@ place_build(const struct check *c, const struct place_record *r)
 			continue;
 		if (p->space == NULL && reach->netns != NULL)
 			p->space = xstrdup(reach->netns);
+		if (p->vpc_arn == NULL)
+			p->vpc_arn = arn_text(c->m, reach->from);
 		/* Reaches are sorted by network, so the same one comes twice in a row only. */
 		if (p->nscopes == 0 || p->scopes[p->nscopes - 1] != scope)
 			p->scopes[p->nscopes++] = scope;
@@ -627,9 +559,15 @@ place_build(const struct check *c, const struct place_record *r)
 }
 
 static bool
+same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool
 spaces_equal(const struct place *a, const struct place *b)
 {
-	return a->space == NULL || b->space == NULL ? a->space == b->space : strcmp(a->space, b->space) == 0;
+	return same_text(a->space, b->space) && same_text(a->vpc_arn, b->vpc_arn);
 }
 
 static void
@@ -685,13 +623,12 @@ compile_table(struct check *c, struct table **next, struct diags *ds)
 	for (uint32_t i = 0; i < m->ndirty; i++) {
 		struct entry *e = m->dirty[i];
 
-		if (e->kind == KIND_GROUP)
-			compile_group(c, &b, e);
-		else if (e->kind == KIND_SERVICE && e->node == NULL)
+		if (e->kind == KIND_SERVICE && e->node == NULL)
 			compile_service(c, &b, e, NULL);
 	}
 	for (uint32_t i = 0; i < c->njobs; i++)
 		compile_service(c, &b, c->jobs[i].entry, &c->jobs[i]);
+	compile_groups(c, &b);
 	compile_places(c, &b);
 	compile_zones(c, &b);
 	if (b == NULL)

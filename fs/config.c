@@ -8,17 +8,17 @@
 
 #define DNS_PORT 53
 
-enum type { TYPE_UNSIGNED, TYPE_BOOL, TYPE_SUFFIX, TYPE_ACCOUNT, TYPE_REGION, TYPE_ADDRESS };
+enum setting { SET_UNSIGNED, SET_BOOL, SET_SUFFIX, SET_ACCOUNT, SET_REGION, SET_ADDRESS };
 
 static const struct key {
 	const char *section, *name;
-	enum type type;
+	enum setting type;
 	size_t at; /* in struct config */
 	unsigned min, max;
 } keys[] = {
-#define NUMBER(name, field, min, max)                                                          \
-	{                                                                                      \
-		"engine", name, TYPE_UNSIGNED, offsetof(struct config, engine.field), min, max \
+#define NUMBER(name, field, min, max)                                                         \
+	{                                                                                     \
+		"engine", name, SET_UNSIGNED, offsetof(struct config, engine.field), min, max \
 	}
     NUMBER("workers", workers, 1, WORKERS_MAX),
     NUMBER("connections", connections_max, 1, 1u << 20),
@@ -30,12 +30,25 @@ static const struct key {
     NUMBER("pool-timeout-ms", pool_timeout_ms, 1, 86400000),
     NUMBER("drain-timeout-ms", drain_timeout_ms, 0, 86400000),
 #undef NUMBER
-    {"engine", "pin", TYPE_BOOL, offsetof(struct config, engine.pin), 0, 0},
-    {"names", "suffix", TYPE_SUFFIX, offsetof(struct config, suffix), 0, 0},
-    {"names", "ttl", TYPE_UNSIGNED, offsetof(struct config, engine.name_ttl_s), 0, 86400},
-    {"names", "upstream", TYPE_ADDRESS, offsetof(struct config, engine.upstream), 0, 0},
-    {"identity", "account", TYPE_ACCOUNT, offsetof(struct config, account), 0, 0},
-    {"identity", "region", TYPE_REGION, offsetof(struct config, region), 0, 0},
+#define LIMIT(name, field)                                                                       \
+	{                                                                                        \
+		"limits", name, SET_UNSIGNED, offsetof(struct config, quotas.field), 0, 1u << 30 \
+	}
+    LIMIT("services", services),
+    LIMIT("listeners-per-service", listeners_per_service),
+    LIMIT("rules-per-listener", rules_per_listener),
+    LIMIT("target-groups", target_groups),
+    LIMIT("targets-per-group", targets_per_group),
+    LIMIT("networks", networks),
+    LIMIT("vpcs", vpcs),
+#undef LIMIT
+    {"engine", "pin", SET_BOOL, offsetof(struct config, engine.pin), 0, 0},
+    {"names", "suffix", SET_SUFFIX, offsetof(struct config, suffix), 0, 0},
+    {"names", "ttl", SET_UNSIGNED, offsetof(struct config, engine.name_ttl_s), 0, 86400},
+    {"names", "upstream", SET_ADDRESS, offsetof(struct config, engine.upstream), 0, 0},
+    {"names", "resolver", SET_ADDRESS, offsetof(struct config, engine.name_server), 0, 0},
+    {"identity", "account", SET_ACCOUNT, offsetof(struct config, account), 0, 0},
+    {"identity", "region", SET_REGION, offsetof(struct config, region), 0, 0},
 };
 
 struct reading {
@@ -123,9 +136,9 @@ set_text(char **at, const struct key *k, struct str value)
 {
 	uint64_t number;
 
-	if (k->type == TYPE_ACCOUNT && (value.len != 12 || str_number(value, UINT64_MAX, &number) < 0))
+	if (k->type == SET_ACCOUNT && (value.len != 12 || str_number(value, UINT64_MAX, &number) < 0))
 		return -EINVAL;
-	if (k->type != TYPE_ACCOUNT && !is_name(value, 1))
+	if (k->type != SET_ACCOUNT && !is_name(value, 1))
 		return -EINVAL;
 	free(*at);
 	*at = xstrndup(value.p, value.len);
@@ -153,21 +166,21 @@ set(struct config *c, const struct key *k, struct str value, struct diag *d)
 	uint64_t number;
 
 	switch (k->type) {
-	case TYPE_UNSIGNED:
+	case SET_UNSIGNED:
 		if (str_number(value, k->max, &number) < 0 || number < k->min)
 			return diag_set(d, EINVAL, "", 0, 0, "%s must be a number from %u to %u", k->name,
 			    k->min, k->max);
 		*(unsigned *)at = (unsigned)number;
 		return 0;
-	case TYPE_BOOL:
+	case SET_BOOL:
 		if (set_bool((bool *)at, value) < 0)
 			return diag_set(d, EINVAL, "", 0, 0, "%s must be true or false", k->name);
 		return 0;
-	case TYPE_ACCOUNT:
+	case SET_ACCOUNT:
 		if (set_text((char **)at, k, value) < 0)
 			return diag_set(d, EINVAL, "", 0, 0, "account must be twelve digits");
 		return 0;
-	case TYPE_ADDRESS:
+	case SET_ADDRESS:
 		if (set_address((struct addr *)at, value) < 0)
 			return diag_set(d, EINVAL, "", 0, 0,
 			    "%s must be the address of a DNS server: 10.0.0.2, 10.0.0.2:5353, [fd00::2]:53",

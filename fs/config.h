@@ -4,10 +4,12 @@
 
 #include "diag.h"
 #include "engine.h"
+#include "model.h"
 
 struct config {
 	struct engine_config engine;
 	char *suffix, *account, *region;
+	struct quotas quotas;
 };
 
 void config_default(struct config *c);

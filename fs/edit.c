@@ -79,7 +79,7 @@ edit_put(struct edit *e, const char *path, struct str text, struct diag *d)
 
 	CHECK(e, EDIT_MAGIC);
 	schema_spot(path, false, &spot);
-	if (spot.sort != SORT_ATTRIBUTE && spot.sort != SORT_TARGET)
+	if (spot.sort != SORT_ATTRIBUTE && spot.sort != SORT_MEMBER)
 		return 0;
 	if (parse_value(spot.attribute, path, text, true, &v, &own) == VERDICT_BAD) {
 		if (e->mode != EDIT_BROKEN) {
@@ -93,7 +93,7 @@ edit_put(struct edit *e, const char *path, struct str text, struct diag *d)
 		value_free(v);
 		return rc;
 	}
-	index = spot.sort == SORT_TARGET ? 0 : spot.attribute->index;
+	index = spot.sort == SORT_MEMBER ? 0 : spot.attribute->index;
 	value_set(e, owner_make(e, path, &spot), index, v);
 	return 0;
 }
@@ -202,6 +202,19 @@ edit_mkdir(struct edit *e, const char *path, struct diag *d)
 /* ------------------------------------------------------------------ removing */
 
 static int
+busy_check_instance(const struct node *n, struct diag *d)
+{
+	const struct node *user = instance_user(n);
+	char path[1024];
+
+	if (user == NULL)
+		return 0;
+	node_path(n, NULL, path, sizeof(path));
+	return diag_set(d, EBUSY, path, 0, 0, "instance '%s' is in use by target group '%s'" HOLD_REMINDER,
+	    n->name, user->name);
+}
+
+static int
 busy_check(struct edit *e, const struct node *n, struct diag *d)
 {
 	char path[1024], by[1024];
@@ -209,6 +222,8 @@ busy_check(struct edit *e, const struct node *n, struct diag *d)
 	const struct value *v;
 	const char *attribute = NULL;
 
+	if (e->mode == EDIT_STRICT && n->what == NODE_INSTANCE)
+		return busy_check_instance(n, d);
 	if (e->mode != EDIT_STRICT || n->parent != NULL || list_empty(&n->entry->uses))
 		return 0;
 	r = container_of(n->entry->uses.next, struct reference, link);
@@ -261,13 +276,15 @@ remove_root(struct edit *e, struct diag *d)
 	return rc;
 }
 
-static void
-remove_kids(struct edit *e, struct node *parent, unsigned what)
+static int
+remove_kids(struct edit *e, struct node *parent, unsigned what, struct diag *d)
 {
 	struct kids *k = &parent->kids[what == NODE_VPC_LINK];
+	int rc = 0;
 
-	while (k->n > 0)
-		node_drop(e, k->at[k->n - 1]);
+	while (k->n > 0 && rc == 0)
+		rc = remove_node(e, k->at[k->n - 1], d);
+	return rc;
 }
 
 static int
@@ -281,9 +298,7 @@ remove_collection(struct edit *e, const char *path, const struct spot *spot, str
 		return remove_top(e, spot->member, d);
 	object = xstrndup(path, (size_t)(slash - path));
 	n = node_find(e->m, object);
-	if (n != NULL)
-		remove_kids(e, n, kid_what(n->what, str_of(slash + 1)));
-	return 0;
+	return n == NULL ? 0 : remove_kids(e, n, kid_what(n->what, str_of(slash + 1)), d);
 }
 
 static int
@@ -295,7 +310,7 @@ remove_file(struct edit *e, const char *path, struct diag *d)
 	struct node *n;
 
 	schema_spot(path, false, &spot);
-	if (spot.sort == SORT_TARGET || spot.sort == SORT_ASSOCIATION) {
+	if (spot.sort == SORT_MEMBER || spot.sort == SORT_ASSOCIATION) {
 		n = node_find(e->m, path);
 		return n == NULL ? 0 : remove_node(e, n, d);
 	}
@@ -457,7 +472,7 @@ sync_absent(struct sync *s, const char *path, const struct spot *spot, const str
 {
 	struct node *n = spot->sort == SORT_OBJECT ? node_find(s->e->m, path) : NULL;
 	static const char *const inside[] = {
-	    "vpcs", "networks", "services", "target-groups", "listeners", "rules", "targets"};
+	    "vpcs", "networks", "services", "target-groups", "listeners", "rules", "targets", "instances"};
 	const struct attribute *a;
 	size_t count = 0;
 	int rc = 0;
@@ -499,9 +514,9 @@ collection_names(const struct model *m, const char *path, const struct spot *spo
 	k = &n->kids[kid_what(n->what, str_of(slash + 1)) == NODE_VPC_LINK];
 	for (uint32_t i = 0; i < k->n; i++)
 		listing_add(out, k->at[i]->name,
-		    k->at[i]->what == NODE_TARGET ? DT_REG
-		    : k->at[i]->what < KINDS	  ? DT_DIR
-						  : DT_LNK);
+		    k->at[i]->what < KINDS		 ? DT_DIR
+		    : k->at[i]->what < NODE_SERVICE_LINK ? DT_REG
+							 : DT_LNK);
 }
 
 static int
@@ -533,7 +548,7 @@ sync_entry(struct sync *s, const char *path, const char *from_path, unsigned typ
 	schema_spot(path, type == DT_DIR, &spot);
 	if (type == DT_DIR && (spot.sort == SORT_COLLECTION || spot.sort == SORT_OBJECT))
 		return sync_dir(s, path, from_path, &spot);
-	if ((type == DT_REG && (spot.sort == SORT_ATTRIBUTE || spot.sort == SORT_TARGET)) ||
+	if ((type == DT_REG && (spot.sort == SORT_ATTRIBUTE || spot.sort == SORT_MEMBER)) ||
 	    (type == DT_LNK && spot.sort == SORT_ASSOCIATION))
 		return sync_file(s, path, from_path, &spot);
 	return 0;
@@ -587,7 +602,7 @@ edit_sync(struct edit *e, const char *path, struct source *from, const char *fro
 		rc = sync_dir(&s, path, from_path, &spot);
 	} else {
 		schema_spot(path, false, &spot);
-		if (spot.sort == SORT_ATTRIBUTE || spot.sort == SORT_TARGET || spot.sort == SORT_ASSOCIATION)
+		if (spot.sort == SORT_ATTRIBUTE || spot.sort == SORT_MEMBER || spot.sort == SORT_ASSOCIATION)
 			rc = sync_file(&s, path, from_path, &spot);
 	}
 	free(s.buf);
@@ -614,6 +629,15 @@ found_clear(struct entry *entry)
 	entry->found = (struct problems){0};
 }
 
+/* As many as there are now may stay. */
+static void
+kids_settle(struct node *n)
+{
+	for (uint32_t i = 0; i < n->kids[0].n; i++)
+		kids_settle(n->kids[0].at[i]);
+	n->kids[0].known = n->kids[0].n;
+}
+
 /* The served table is what the last try made: nothing is pending but what is known to be wrong. */
 static void
 settle(struct edit *e)
@@ -627,6 +651,9 @@ settle(struct edit *e)
 		free(entry->problems.all);
 		entry->problems = entry->found;
 		entry->found = (struct problems){0};
+		entry->next = NULL;
+		if (entry->node != NULL)
+			kids_settle(entry->node);
 		if (e->next != NULL && entry->kind == KIND_SERVICE)
 			entry->served = table_service(e->next, entry->index) != NULL;
 		if (e->next != NULL && entry->kind == KIND_GROUP)
@@ -641,6 +668,7 @@ settle(struct edit *e)
 		}
 	}
 	m->ndirty = kept;
+	memcpy(m->known, m->counts, sizeof(m->known));
 	m->reach_dirty = false;
 }
 

@@ -26,6 +26,8 @@ static void
 handle_free(struct handle *h)
 {
 	list_del(&h->of_inode);
+	if (h->reader != NULL)
+		event_close(h->reader);
 	if (h->fd >= 0)
 		close(h->fd);
 	text_fini(&h->text);
@@ -138,7 +140,10 @@ open_view(
 {
 	struct handle *h;
 
-	if (!writes(flags)) {
+	if (!writes(flags) && n->view == VIEW_EVENTS) {
+		h = handle_new(n, HANDLE_EVENTS, flags, uid, pid);
+		h->reader = event_open(&t->events);
+	} else if (!writes(flags)) {
 		h = handle_new(n, HANDLE_VIEW, flags, uid, pid);
 		view_render(t, n->view, path, uid, &h->text);
 	} else if (n->view != VIEW_HOLD) {
@@ -210,7 +215,7 @@ create_gather(struct tree *t, struct inode *n, const char *path, struct handle *
 	inode_draft(&t->inodes, n, a);
 	h->fresh = h->truncated = true;
 	schema_spot(path, false, &spot);
-	return spot.sort == SORT_TARGET ? commit(t, h) : 0;
+	return spot.sort == SORT_MEMBER ? commit(t, h) : 0;
 }
 
 int
@@ -272,6 +277,7 @@ judge(struct tree *t, struct handle *h)
 {
 	struct str text = text_of(h);
 	struct diag d = {0};
+	struct spot spot;
 	char path[PATH_MAX];
 	int rc = 0;
 
@@ -284,10 +290,15 @@ judge(struct tree *t, struct handle *h)
 	case VERDICT_GOOD:
 		return commit(t, h);
 	default:
-		/* Its whole lines will not change any more: what they refer to must be there. */
-		if (text.len > 0 && text.p[text.len - 1] == '\n' &&
-		    model_judge(path, text, true, &d) == VERDICT_GOOD)
-			rc = txn_try(t, path, text);
+		/* Whole lines will not change any more: they are in force, or what they refer to must be
+		 * there. */
+		if (text.len == 0 || text.p[text.len - 1] != '\n' ||
+		    model_judge(path, text, true, &d) != VERDICT_GOOD)
+			return 0;
+		schema_spot(path, false, &spot);
+		if (spot.attribute != NULL && spot.attribute->steps)
+			return commit(t, h);
+		rc = txn_try(t, path, text);
 		return rc < 0 ? poison(t, h, rc) : 0;
 	}
 }

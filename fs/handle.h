@@ -12,6 +12,7 @@ enum handle_kind {
 	HANDLE_GATHER, /* a schema file for writing: text */
 	HANDLE_VIEW,   /* something we write: text is its rendering */
 	HANDLE_HOLD,   /* /.hold for writing: takes `abort` */
+	HANDLE_EVENTS, /* /.events: reader */
 };
 
 struct handle {
@@ -21,6 +22,7 @@ struct handle {
 	struct list of_inode;
 	int fd;	     /* -1, or what is in the store */
 	bool schema; /* of a file of the schema: replaced whole, so the kernel must not remember its length */
+	struct event_reader *reader; /* or NULL */
 	int flags;
 	uid_t uid;
 	pid_t opener;

@@ -2,6 +2,7 @@
 #include "clock.h"
 #include "config.h"
 #include "dir.h"
+#include "follow.h"
 #include "heal.h"
 #include "log.h"
 #include "ops.h"
@@ -211,6 +212,7 @@ make_model(struct program *p, const char *mountpoint)
 	    .mountpoint = mountpoint,
 	    .netns = p->tree.spaces == NULL ? NULL : spaces_source(p->tree.spaces),
 	    .authority = p->tree.authority,
+	    .quotas = p->config.quotas,
 	};
 
 	return model_new(&c, &p->tree.slots);
@@ -310,6 +312,7 @@ start_tree(struct program *p)
 	list_init(&t->withheld);
 	list_init(&t->dirs);
 	inodes_init(&t->inodes);
+	events_init(&t->events, &follow_owner);
 	t->started_ms = clock_ms();
 	t->changed_unix_ms = clock_unix_ms();
 	t->show = p->options.show;
@@ -443,8 +446,9 @@ serve_requests(struct program *p, struct fuse_buf *buf)
 static void
 serve(struct program *p)
 {
-	struct pollfd fds[4] = {{.fd = fuse_session_fd(p->session), .events = POLLIN},
-	    {.fd = p->signals, .events = POLLIN}, {.events = POLLIN}, {.events = POLLPRI}};
+	struct pollfd fds[] = {{.fd = fuse_session_fd(p->session), .events = POLLIN},
+	    {.fd = p->signals, .events = POLLIN}, {.events = POLLIN}, {.events = POLLPRI},
+	    {.fd = engine_events_fd(p->tree.engine), .events = POLLIN}};
 	int watched[2];
 	struct fuse_buf buf = {0};
 	struct signalfd_siginfo info;
@@ -464,6 +468,8 @@ serve(struct program *p)
 			serve_requests(p, &buf);
 		if (fds[2].revents != 0 || fds[3].revents != 0)
 			heal_look(&p->tree, false);
+		if (fds[4].revents != 0)
+			engine_events(p->tree.engine, events_tell, &p->tree.events);
 		run_timers(p);
 	}
 	/* What was closed before the end, and what is on its way to us: a bounded number of turns. */
@@ -482,6 +488,7 @@ stop_tree(struct program *p)
 	if (t->engine != NULL && t->model != NULL)
 		settle_run(t, true);
 	t->store.moved = NULL;
+	events_end(&t->events);
 	if (p->session != NULL) {
 		fuse_session_unmount(p->session);
 		fuse_session_destroy(p->session);

@@ -133,6 +133,7 @@ node_path(const struct node *n, const char *attribute, char *out, size_t size)
 	    [KIND_RULE] = "rules",
 	    [KIND_GROUP] = "target-groups",
 	    [NODE_TARGET] = "targets",
+	    [NODE_INSTANCE] = "instances",
 	    [NODE_SERVICE_LINK] = "services",
 	    [NODE_VPC_LINK] = "vpcs"};
 	size_t used = 0;
@@ -176,13 +177,29 @@ entry_mark_users(struct model *m, struct entry *e)
 	}
 }
 
+/* The groups with their targets in this VPC. */
+static void
+vpc_mark_groups(struct model *m, struct entry *vpc)
+{
+	entry_mark(m, vpc);
+	list_each(it, &vpc->uses)
+	{
+		const struct node *by = container_of(it, struct reference, link)->by;
+
+		if (by->what == KIND_GROUP)
+			entry_mark(m, by->entry);
+	}
+}
+
 /* A change inside an object: its own part is made anew. */
 static void
 node_mark(struct model *m, const struct node *n)
 {
 	struct entry *e = node_entry(n);
 
-	if (e->kind == KIND_VPC)
+	if (n->what == NODE_INSTANCE)
+		vpc_mark_groups(m, e);
+	else if (e->kind == KIND_VPC)
 		entry_mark_users(m, e);
 	else
 		entry_mark(m, e);
@@ -306,6 +323,37 @@ node_free(struct node *n)
 	free(n);
 }
 
+static bool
+group_has_instance(const struct node *group, struct str id)
+{
+	const struct kids *k = &group->kids[0];
+	bool found;
+
+	/* `ID` and `ID:PORT` stand together. */
+	for (uint32_t i = kids_place(k, id, &found); i < k->n; i++) {
+		const char *name = k->at[i]->name;
+
+		if (strncmp(name, id.p, id.len) != 0)
+			return false;
+		if (name[id.len] == '\0' || name[id.len] == ':')
+			return true;
+	}
+	return false;
+}
+
+const struct node *
+instance_user(const struct node *instance)
+{
+	list_each(it, &instance->parent->entry->uses)
+	{
+		const struct node *by = container_of(it, struct reference, link)->by;
+
+		if (by->what == KIND_GROUP && group_has_instance(by, str_of(instance->name)))
+			return by;
+	}
+	return NULL;
+}
+
 /* ------------------------------------------------------------------ paths */
 
 struct str
@@ -343,6 +391,8 @@ kid_what(unsigned what, struct str collection)
 		return KIND_RULE;
 	if (what == KIND_GROUP && str_eq(collection, STR("targets")))
 		return NODE_TARGET;
+	if (what == KIND_VPC && str_eq(collection, STR("instances")))
+		return NODE_INSTANCE;
 	if (what == KIND_NETWORK && str_eq(collection, STR("services")))
 		return NODE_SERVICE_LINK;
 	if (what == KIND_NETWORK && str_eq(collection, STR("vpcs")))
@@ -488,6 +538,7 @@ model_new(const struct model_config *c, struct slots *counters)
 	m->counters = counters;
 	m->netns = c->netns;
 	m->authority = c->authority;
+	m->quotas = c->quotas;
 	return m;
 }
 

@@ -26,6 +26,12 @@ struct netns_source {
 	const char *(*refusal)(const struct netns_source *s);
 };
 
+/* How many of something there may be: what would be more is refused with EDQUOT. 0: as many as you like. */
+struct quotas {
+	unsigned services, networks, vpcs, target_groups;
+	unsigned listeners_per_service, rules_per_listener, targets_per_group;
+};
+
 struct model_config {
 	const char *suffix;  /* of generated names: lattice.internal */
 	const char *account; /* twelve digits */
@@ -33,6 +39,7 @@ struct model_config {
 	const char *mountpoint;	     /* absolute: links may be written with it; NULL in -t */
 	struct netns_source *netns;  /* NULL: no namespace is there but the daemon's own */
 	struct authority *authority; /* NULL: who has no certificate is served without one (-t, tests) */
+	struct quotas quotas;
 };
 
 /* Where a tree is read from: the store, or the store overlaid with what a hold put aside. */

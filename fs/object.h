@@ -7,17 +7,19 @@
 #include "parse.h"
 
 /* What an object is: the public kinds, and the entries of directories that hold no objects. */
-enum { NODE_TARGET = KINDS, NODE_SERVICE_LINK, NODE_VPC_LINK };
+enum { NODE_TARGET = KINDS, NODE_INSTANCE, NODE_SERVICE_LINK, NODE_VPC_LINK };
 
 /* Sorted by name. */
 struct kids {
 	struct node **at;
 	uint32_t n, size;
+	uint32_t known; /* so many were there at the last publish: bounds are for those that come */
 };
 
 /*
- * An object of the tree, a target or an association. kids[0]: listeners of a service, rules of a listener,
- * targets of a group, service links of a network; kids[1]: VPC links of a network.
+ * An object of the tree, a target, an instance or an association. kids[0]: listeners of a service, rules of a
+ * listener, targets of a group, instances of a VPC, service links of a network; kids[1]: VPC links of a
+ * network.
  */
 struct node {
 	unsigned what;
@@ -26,7 +28,7 @@ struct node {
 	struct entry *entry; /* of those */
 	uint64_t stamp;	     /* the edit that made it: who came later is to blame */
 	bool wrong;	     /* left out; says the check at hand, of nodes below a dirty entry */
-	struct value *values[ATTRIBUTES_MAX]; /* targets and links have one */
+	struct value *values[ATTRIBUTES_MAX]; /* targets, instances and links have one */
 	struct kids kids[2];
 };
 
@@ -48,13 +50,15 @@ struct entry {
 	unsigned magic;
 	enum kind kind;
 	char *name;
-	struct node *node;	  /* NULL: referred to, but not there */
-	struct list uses;	  /* struct reference.link */
-	uint32_t index;		  /* of the table's service or group; number of a network's scope */
-	uint32_t dirty;		  /* one more than its position in model.dirty; 0 = clean */
-	bool served;		  /* the served table has its part */
-	struct problems problems; /* known and lived with */
-	struct problems found;	  /* by the check at hand */
+	struct node *node;	    /* NULL: referred to, but not there */
+	struct list uses;	    /* struct reference.link */
+	uint32_t index;		    /* of the table's service or group; number of a network's scope */
+	uint32_t dirty;		    /* one more than its position in model.dirty; 0 = clean */
+	bool served;		    /* the served table has its part */
+	bool asked;		    /* of a group: by the try at hand, whether it is in use */
+	const struct service *next; /* of a dirty service: what the try at hand serves of it, or NULL */
+	struct problems problems;   /* known and lived with */
+	struct problems found;	    /* by the check at hand */
 };
 
 /* An address and port that somebody listens on or soon will. */
@@ -74,6 +78,8 @@ struct model {
 	struct map names[KINDS]; /* struct entry by name; the four top kinds */
 	struct slots indices[KINDS];
 	uint32_t counts[KINDS];
+	uint32_t known[KINDS]; /* the same at the last publish */
+	struct quotas quotas;
 	struct entry **dirty; /* to be compiled before the next publish */
 	uint32_t ndirty, dirty_size;
 	bool reach_dirty; /* where networks reach may have changed */
@@ -127,6 +133,8 @@ struct entry *node_entry(const struct node *n); /* of the top object it belongs 
 /* `services/shop/listeners/web`, and behind it `/attribute` unless that is NULL. */
 void node_path(const struct node *n, const char *attribute, char *out, size_t size);
 void node_free(struct node *n);
+/* The first group with a target that is this instance, or NULL. */
+const struct node *instance_user(const struct node *instance);
 struct entry *entry_find(const struct model *m, enum kind kind, struct str name);
 void entry_mark(struct model *m, struct entry *e);
 void entry_release(struct model *m, struct entry *e); /* forgets a name that nothing has any more */

@@ -2,6 +2,7 @@
 #include "ops.h"
 #include "attr.h"
 #include "dir.h"
+#include "follow.h"
 #include "limits.h"
 
 #include <errno.h>
@@ -494,6 +495,10 @@ op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file
 	struct fuse_bufvec buf = FUSE_BUFVEC_INIT(size);
 	struct str s;
 
+	if (h->kind == HANDLE_EVENTS) {
+		follow_read(req, h->reader, size, off, fi->flags);
+		return;
+	}
 	if (h->kind != HANDLE_PLAIN) {
 		s = handle_read(h, size, off);
 		fuse_reply_buf(req, s.p, s.len);
@@ -503,6 +508,14 @@ op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file
 	buf.buf[0].fd = h->fd;
 	buf.buf[0].pos = off;
 	fuse_reply_data(req, &buf, FUSE_BUF_SPLICE_MOVE);
+}
+
+static void
+op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *poll)
+{
+	const struct handle *h = handle_of(fi);
+
+	follow_poll(req, h == NULL ? NULL : h->reader, poll);
 }
 
 static void
@@ -728,6 +741,7 @@ const struct fuse_lowlevel_ops ops_table = {
     .open = op_open,
     .create = op_create,
     .read = op_read,
+    .poll = op_poll,
     .write = op_write,
     .flush = op_flush,
     .release = op_release,

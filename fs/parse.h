@@ -26,6 +26,23 @@ struct named_line {
 	unsigned line, column;
 };
 
+/* Of a target file. */
+struct target_text {
+	enum group_type type; /* as its name tells */
+	uint16_t port;	      /* 0: the group's */
+	uint16_t weight;
+	enum admin admin;
+	struct str instance;   /* INSTANCE: its ID */
+	struct str host, path; /* as in struct target; empty: not there yet */
+};
+
+/* Of a health-check: what is not told has its default, which for some hangs on the group. */
+struct health_text {
+	struct health_check check;
+	struct passive_check passive;
+	bool enabled_set, protocol_set, version_set;
+};
+
 /* What a text says. Which fields count follows from the type of its attribute. */
 struct value {
 	struct arena arena;		   /* all below lives in it */
@@ -37,13 +54,19 @@ struct value {
 	uint32_t number;		   /* NUMBER; ENUM: which word */
 	uint32_t nnames;		   /* NAMES; NETNS: one, or none for `host` */
 	struct named_line *names;
-	uint32_t naddrs; /* ADDRESSES; TARGET: one, its port 0 when none is written */
+	uint32_t naddrs; /* ADDRESSES; TARGET of type IP: one, its port 0 when none is written */
 	struct addr *addrs;
 	struct match match;
 	struct {
 		enum action_kind kind;
 		uint16_t status;
+		struct caller_key sticky;
+		bool on_empty_fail;
+		struct resilience resilience;
 	} action;
+	struct target_text target;
+	struct health_text *health;    /* HEALTH; NULL: nothing is said */
+	struct caller_key caller;      /* CALLER */
 	struct credential *credential; /* PEM */
 	uint32_t nrefs;		       /* ACTION: the forwards; REFERENCE and associations: one */
 	struct reference *refs;

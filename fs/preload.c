@@ -200,7 +200,7 @@ read_entry(struct reader *r, int dir, const char *name, size_t len, unsigned typ
 	schema_spot(r->path, type == DT_DIR, &spot);
 	if (type == DT_DIR && (spot.sort == SORT_COLLECTION || spot.sort == SORT_OBJECT))
 		read_dir(r, dir, name, len);
-	else if (type == DT_REG && (spot.sort == SORT_ATTRIBUTE || spot.sort == SORT_TARGET))
+	else if (type == DT_REG && (spot.sort == SORT_ATTRIBUTE || spot.sort == SORT_MEMBER))
 		read_file(r, dir, name, len);
 	else if (type == DT_LNK && spot.sort == SORT_ASSOCIATION)
 		read_link(r, dir, name, len);

@@ -87,12 +87,46 @@ where_forward(const struct node *user, const struct reference *r)
 	return (struct where){user, action, r->line, r->column};
 }
 
+/* What the targets of a group are spoken to in. */
+static const char *
+group_word(const struct node *group)
+{
+	return node_number(group, GROUP_TYPE, GROUP_IP) == GROUP_LAMBDA ? "LAMBDA"
+									: node_word(group, GROUP_PROTOCOL);
+}
+
+/* What an action says of requests, where only bytes are seen. */
+static bool
+check_blind(struct entry *e, const struct node *user)
+{
+	uint32_t index = action_index(user);
+	const struct value *v = user->values[index];
+	const struct resilience *r = v == NULL ? NULL : &v->action.resilience;
+
+	if (r == NULL || listener_protocol(listener_of(user)) != PROTOCOL_TLS_PASSTHROUGH)
+		return true;
+	if (v->action.sticky.kind <= CALLER_NONE || v->action.sticky.kind == CALLER_SOURCE) {
+		if (r->timeout_ms == 0 && r->retries == 0 && r->max_requests == 0)
+			return true;
+	}
+	problem(e,
+	    where_value(user, user->what == KIND_LISTENER && stamp_of(user, LISTENER_PROTOCOL) > v->stamp
+				  ? LISTENER_PROTOCOL
+				  : index),
+	    EINVAL,
+	    "a TLS_PASSTHROUGH listener sees no requests: beside forward there can be sticky = source and "
+	    "on-empty");
+	return false;
+}
+
 static bool
 check_forwards(struct entry *e, const struct node *user)
 {
 	const struct value *action = user->values[action_index(user)];
 	enum protocol p = listener_protocol(listener_of(user));
 
+	if (!check_blind(e, user))
+		return false;
 	for (uint32_t i = 0; action != NULL && i < action->nrefs; i++) {
 		const struct reference *r = &action->refs[i];
 		const struct node *group = r->entry->node;
@@ -102,7 +136,7 @@ check_forwards(struct entry *e, const struct node *user)
 		problem(e, where_forward(user, r), EINVAL,
 		    "%s %s listener cannot forward to target group '%s', which is %s",
 		    p == PROTOCOL_TLS_PASSTHROUGH ? "a" : "an", protocol_name(p), group->name,
-		    node_word(group, GROUP_PROTOCOL));
+		    group_word(group));
 		return false;
 	}
 	return true;

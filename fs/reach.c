@@ -42,7 +42,7 @@ static void
 reach_vpc(struct check *c, struct entry *vpc, struct entry *network)
 {
 	const struct value *listen = vpc->node->values[VPC_LISTEN];
-	struct reach r = {.vpc = vpc_number(c->m, vpc->node, true), .network = network};
+	struct reach r = {.vpc = vpc_number(c->m, vpc->node, true), .network = network, .from = vpc->node};
 	struct addr presets[2] = {0};
 	uint32_t n = 1;
 

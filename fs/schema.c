@@ -2,6 +2,7 @@
 #include "schema.h"
 #include "addr.h"
 #include "limits.h"
+#include "table.h"
 #include <ctype.h>
 #include <errno.h>
 
@@ -14,6 +15,8 @@ static const char *const words_group[] = {"HTTP", "HTTPS", "TCP", NULL};
 static const char *const words_version[] = {"HTTP1", "HTTP2", "GRPC", NULL};
 static const char *const words_address[] = {"IPV4", "IPV6", NULL};
 static const char *const words_verify[] = {"NONE", "SYSTEM", NULL};
+static const char *const words_algorithm[] = {"round-robin", "least-requests", "consistent-hash", NULL};
+static const char *const words_events[] = {"V1", "V2", NULL};
 
 /* clang-format off */
 static const struct attribute vpc_attributes[] = {
@@ -63,7 +66,7 @@ static const struct attribute listener_attributes[] = {
 	    .type = TYPE_NUMBER, .required = true, .supported = true, .min = 1, .max = 65535,
 	    .about = "one listener of a service a port"},
 	{.kind = KIND_LISTENER, .index = LISTENER_DEFAULT_ACTION, .name = "default-action",
-	    .type = TYPE_ACTION, .required = true, .supported = true,
+	    .type = TYPE_ACTION, .required = true, .lines = true, .steps = true, .supported = true,
 	    .about = "what happens when no rule matches"},
 };
 static const struct attribute rule_attributes[] = {
@@ -74,12 +77,12 @@ static const struct attribute rule_attributes[] = {
 	    .type = TYPE_MATCH, .required = true, .supported = true, .lines = true,
 	    .about = "which requests: all lines must hold"},
 	{.kind = KIND_RULE, .index = RULE_ACTION, .name = "action",
-	    .type = TYPE_ACTION, .required = true, .supported = true,
+	    .type = TYPE_ACTION, .required = true, .lines = true, .steps = true, .supported = true,
 	    .about = "what happens to them"},
 };
 static const struct attribute group_attributes[] = {
 	{.kind = KIND_GROUP, .index = GROUP_TYPE, .name = "type",
-	    .type = TYPE_ENUM, .supported = true, .words = words_type, .nsupported = 1, .preset = "IP",
+	    .type = TYPE_ENUM, .supported = true, .words = words_type, .preset = "IP",
 	    .about = "what its targets are"},
 	{.kind = KIND_GROUP, .index = GROUP_PROTOCOL, .name = "protocol",
 	    .type = TYPE_ENUM, .supported = true, .words = words_group, .preset = "HTTP",
@@ -97,7 +100,7 @@ static const struct attribute group_attributes[] = {
 	    .type = TYPE_REFERENCE, .supported = true,
 	    .about = "the VPC in which the targets live; unset: the daemon's own namespace"},
 	{.kind = KIND_GROUP, .index = GROUP_HEALTH_CHECK, .name = "health-check",
-	    .type = TYPE_INI, .lines = true,
+	    .type = TYPE_HEALTH, .lines = true, .supported = true,
 	    .about = "how targets are probed"},
 	{.kind = KIND_GROUP, .index = GROUP_CA, .name = "ca",
 	    .type = TYPE_PEM, .lines = true, .supported = true,
@@ -105,33 +108,55 @@ static const struct attribute group_attributes[] = {
 	{.kind = KIND_GROUP, .index = GROUP_VERIFY, .name = "verify",
 	    .type = TYPE_ENUM, .supported = true, .words = words_verify, .preset = "NONE",
 	    .about = "what else vouches for HTTPS targets: the system's authorities"},
+	{.kind = KIND_GROUP, .index = GROUP_ALGORITHM, .name = "algorithm",
+	    .type = TYPE_ENUM, .supported = true, .words = words_algorithm, .preset = "round-robin",
+	    .about = "which target gets a request"},
+	{.kind = KIND_GROUP, .index = GROUP_HASH_KEY, .name = "hash-key",
+	    .type = TYPE_CALLER, .supported = true,
+	    .about = "what consistent-hash goes by: header NAME, cookie NAME, source or path"},
+	{.kind = KIND_GROUP, .index = GROUP_DRAIN, .name = "drain",
+	    .type = TYPE_NUMBER, .supported = true, .min = 0, .max = DRAIN_MAX, .preset = "60",
+	    .about = "seconds that a target which goes has to end its requests"},
+	{.kind = KIND_GROUP, .index = GROUP_SLOW_START, .name = "slow-start",
+	    .type = TYPE_NUMBER, .supported = true, .min = 0, .max = SLOW_START_MAX, .preset = "0",
+	    .about = "seconds over which a new target's share grows"},
+	{.kind = KIND_GROUP, .index = GROUP_EVENTS, .name = "lambda-event-structure-version",
+	    .type = TYPE_ENUM, .supported = true, .words = words_events, .preset = "V1",
+	    .about = "events of LAMBDA targets"},
 };
 static const struct attribute target_attribute = {
 	.kind = KIND_GROUP, .name = "target", .type = TYPE_TARGET, .supported = true, .lines = true,
-	.about = "a target; may be empty",
+	.steps = true, .member = true, .about = "a target; may be empty",
+};
+static const struct attribute instance_attribute = {
+	.kind = KIND_VPC, .name = "instance", .type = TYPE_ADDRESSES, .supported = true, .lines = true,
+	.member = true, .about = "addresses of a machine, one a line; may be empty",
 };
 /* clang-format on */
 
-/* A directory of the schema inside an object (or the root). links: its entries point at members. */
+/* A directory of the schema inside an object (or the root). links: its entries point at members. files: its
+ * entries are files, which this attribute reads. */
 struct collection {
 	const char *name;
 	enum kind member;
-	bool links, targets;
+	bool links;
+	const struct attribute *files;
 };
 
 static const struct collection root_collections[] = {
-    {"vpcs", KIND_VPC, false, false},
-    {"networks", KIND_NETWORK, false, false},
-    {"services", KIND_SERVICE, false, false},
-    {"target-groups", KIND_GROUP, false, false},
+    {"vpcs", KIND_VPC, false, NULL},
+    {"networks", KIND_NETWORK, false, NULL},
+    {"services", KIND_SERVICE, false, NULL},
+    {"target-groups", KIND_GROUP, false, NULL},
 };
+static const struct collection vpc_collections[] = {{"instances", KIND_VPC, false, &instance_attribute}};
 static const struct collection network_collections[] = {
-    {"services", KIND_SERVICE, true, false},
-    {"vpcs", KIND_VPC, true, false},
+    {"services", KIND_SERVICE, true, NULL},
+    {"vpcs", KIND_VPC, true, NULL},
 };
-static const struct collection service_collections[] = {{"listeners", KIND_LISTENER, false, false}};
-static const struct collection listener_collections[] = {{"rules", KIND_RULE, false, false}};
-static const struct collection group_collections[] = {{"targets", KIND_GROUP, false, true}};
+static const struct collection service_collections[] = {{"listeners", KIND_LISTENER, false, NULL}};
+static const struct collection listener_collections[] = {{"rules", KIND_RULE, false, NULL}};
+static const struct collection group_collections[] = {{"targets", KIND_GROUP, false, &target_attribute}};
 
 #define ATTRIBUTES(a) .attributes = (a), .nattributes = COUNT(a)
 #define COLLECTIONS(c) .collections = (c), .ncollections = COUNT(c)
@@ -150,6 +175,7 @@ static const struct kind_row {
     [KIND_ROOT] = {.name = "root", COLLECTIONS(root_collections)},
     [KIND_VPC] = {.name = "VPC",
 	ATTRIBUTES(vpc_attributes),
+	COLLECTIONS(vpc_collections),
 	.name_max = 63,
 	.why_length = "a VPC name has 1 to 63 characters",
 	.why_letters = NAME_RULE("VPC")},
@@ -254,28 +280,64 @@ ends_with(struct str s, struct str end)
 	return s.len > end.len && memcmp(s.p + s.len - end.len, end.p, end.len) == 0;
 }
 
-const char *
-schema_target_type(struct str name)
+bool
+schema_is_instance(struct str id)
 {
-	const char *colon = name.len > 0 ? memchr(name.p, ':', name.len) : NULL;
-	struct str id = {name.p, colon == NULL ? name.len : (uint32_t)(colon - name.p)};
-	bool hex = id.len == 2 + 8 || id.len == 2 + 17;
-
-	if (ends_with(name, STR(".lambda")) && name_is_plain((struct str){name.p, name.len - 7}))
-		return "LAMBDA";
-	if (ends_with(name, STR(".alb")) && name_is_plain((struct str){name.p, name.len - 4}))
-		return "ALB";
-	for (uint32_t i = 2; i < id.len && hex; i++)
-		hex = isxdigit((unsigned char)id.p[i]) && !isupper((unsigned char)id.p[i]);
-	return hex && str_starts(id, STR("i-")) ? "INSTANCE" : NULL;
+	if (!str_starts(id, STR("i-")) || (id.len != 2 + 8 && id.len != 2 + 17))
+		return false;
+	for (uint32_t i = 2; i < id.len; i++)
+		if (!isxdigit((unsigned char)id.p[i]) || isupper((unsigned char)id.p[i]))
+			return false;
+	return true;
 }
 
-static bool
-is_target(struct str name)
+bool
+schema_instance(struct str name, struct str *id, uint16_t *port)
+{
+	const char *colon = name.len > 0 ? memchr(name.p, ':', name.len) : NULL;
+	struct str digits;
+	uint64_t n = 0;
+
+	*id = (struct str){name.p, colon == NULL ? name.len : (uint32_t)(colon - name.p)};
+	*port = 0;
+	if (!schema_is_instance(*id))
+		return false;
+	if (colon == NULL)
+		return true;
+	digits = (struct str){colon + 1, name.len - id->len - 1};
+	if (digits.len == 0 || digits.p[0] == '0' || str_number(digits, UINT16_MAX, &n) != 0)
+		return false;
+	*port = (uint16_t)n;
+	return true;
+}
+
+int
+schema_target_type(struct str name)
 {
 	struct addr a;
+	struct str id;
+	uint16_t port;
 
-	return addr_parse(name, &a) == 0 || schema_target_type(name) != NULL;
+	if (ends_with(name, STR(".lambda")) && name_is_plain((struct str){name.p, name.len - 7}))
+		return GROUP_LAMBDA;
+	if (ends_with(name, STR(".alb")) && name_is_plain((struct str){name.p, name.len - 4}))
+		return GROUP_ALB;
+	if (schema_instance(name, &id, &port))
+		return GROUP_INSTANCE;
+	return addr_parse(name, &a) == 0 ? GROUP_IP : -1;
+}
+
+const char *
+schema_type_name(int type)
+{
+	return words_type[type];
+}
+
+/* Is it, in the collection, a file that means something? */
+static bool
+is_member(const struct collection *c, struct str name)
+{
+	return c->files == &target_attribute ? schema_target_type(name) >= 0 : schema_is_instance(name);
 }
 
 /* Nothing but an address would be called so. */
@@ -350,7 +412,7 @@ walk_down(struct walk *w, struct str name)
 		w->collection = find_collection(w->kind, name);
 		return w->collection != NULL;
 	}
-	if (w->collection->links || w->collection->targets ||
+	if (w->collection->links || w->collection->files != NULL ||
 	    schema_name_check(w->collection->member, name, &why) != 0)
 		return false;
 	*w = (struct walk){w->collection->member, NULL};
@@ -382,10 +444,10 @@ spot_last(const struct walk *w, struct str name, bool is_dir, struct spot *spot)
 			spot->sort = SORT_ASSOCIATION;
 			spot->member = c->member;
 		}
-	} else if (c->targets) {
-		if (!is_dir && is_target(name)) {
-			spot->sort = SORT_TARGET;
-			spot->attribute = &target_attribute;
+	} else if (c->files != NULL) {
+		if (!is_dir && is_member(c, name)) {
+			spot->sort = SORT_MEMBER;
+			spot->attribute = c->files;
 		}
 	} else if (is_dir && schema_name_check(c->member, name, &why) == 0) {
 		spot->sort = SORT_OBJECT;
@@ -476,14 +538,17 @@ typo_check(const char *path, enum kind kind, struct str name, struct diag *d)
 	    STR_ARG(name), meant);
 }
 
+/* A file that is nearly, but not, what its collection holds. */
 static int
-target_check(const char *path, struct str name, struct diag *d)
+file_check(const char *path, const struct collection *c, struct str name, struct diag *d)
 {
-	const char *type = schema_target_type(name);
-
-	if (type != NULL)
-		return diag_set(d, EINVAL, path, 0, 0, "a target of type %s is not supported yet", type);
-	if (!is_target(name) && is_like_address(name))
+	if (is_member(c, name))
+		return 0;
+	if (str_starts(name, STR("i-")) && name.p[name.len - 1] != '~')
+		return diag_set(d, EPERM, path, 0, 0,
+		    "'" STR_FMT "' is no instance (one is called i- and 8 or 17 hexadecimal digits%s)",
+		    STR_ARG(name), c->files == &target_attribute ? ", here also with :PORT" : "");
+	if (c->files == &target_attribute && is_like_address(name))
 		return diag_set(d, EPERM, path, 0, 0,
 		    "'" STR_FMT
 		    "' is no address (a target is called like 10.0.0.5, 10.0.0.5:8080 or [fd00::5]:8080)",
@@ -527,8 +592,8 @@ schema_may_create(const char *path, bool is_dir, struct diag *d)
 		return 0;
 	if (w.collection == NULL)
 		return member_check(path, w.kind, last, is_dir, d);
-	if (w.collection->targets)
-		return is_dir ? 0 : target_check(path, last, d);
+	if (w.collection->files != NULL)
+		return is_dir ? 0 : file_check(path, w.collection, last, d);
 	if (w.collection->links || !is_dir || last.p[0] == '.')
 		return 0;
 	if (schema_name_check(w.collection->member, last, &why) != 0)

@@ -14,7 +14,8 @@ enum sort {
 			   */
 	SORT_OBJECT,	  /* a directory that is a VPC, service, rule... */
 	SORT_ATTRIBUTE,	  /* a file of the schema in an object */
-	SORT_TARGET,	  /* target-groups/G/targets/NAME that parses as a target */
+	SORT_MEMBER,	  /* a file that is an object: target-groups/G/targets/NAME that parses as a target,
+			     vpcs/V/instances/ID */
 	SORT_ASSOCIATION, /* networks/N/services/NAME or networks/N/vpcs/NAME: a symbolic link */
 	SORT_VIRTUAL,	  /* reserved dot names: .status .errors, .hosts of a VPC, and .table .hold .metrics
 			     .ca.pem at the root */
@@ -29,7 +30,8 @@ enum attribute_type {
 	TYPE_REFERENCE /* name of a VPC */,
 	TYPE_MATCH,
 	TYPE_ACTION,
-	TYPE_INI /* health-check */,
+	TYPE_HEALTH,
+	TYPE_CALLER /* hash-key */,
 	TYPE_PEM,
 	TYPE_POLICY,
 	TYPE_TARGET,
@@ -41,7 +43,10 @@ struct attribute {
 	enum attribute_type type;
 	bool required;
 	bool supported; /* false: refused with "not supported yet" */
+	bool member;	/* SORT_MEMBER: the file is an object of its own, and may be empty */
 	bool lines; /* may hold several lines: complete only when closed; else after its first value line */
+	bool steps; /* with lines: each stands for itself, so whole lines that are right
+		       are in force from their write on */
 	uint32_t min, max;	  /* TYPE_NUMBER */
 	const char *const *words; /* TYPE_ENUM, NULL-terminated, canonical spelling */
 	uint8_t nsupported; /* TYPE_ENUM: so many words from the first on; the others are refused as above. 0
@@ -51,7 +56,7 @@ struct attribute {
 	uint8_t index;	    /* among the attributes of its kind */
 };
 
-#define ATTRIBUTES_MAX 9u /* of one kind */
+#define ATTRIBUTES_MAX 14u /* of one kind */
 
 /* struct attribute.index by kind. */
 enum { VPC_NETNS, VPC_LISTEN };
@@ -77,15 +82,20 @@ enum {
 	GROUP_HEALTH_CHECK,
 	GROUP_CA,
 	GROUP_VERIFY,
+	GROUP_ALGORITHM,
+	GROUP_HASH_KEY,
+	GROUP_DRAIN,
+	GROUP_SLOW_START,
+	GROUP_EVENTS,
 };
 
 struct spot {
 	enum sort sort;
-	enum kind kind;	  /* OBJECT: its kind. ATTRIBUTE, TARGET, ASSOCIATION, COLLECTION: the kind of the
+	enum kind kind;	  /* OBJECT: its kind. ATTRIBUTE, MEMBER, ASSOCIATION, COLLECTION: the kind of the
 			     object it is in */
 	enum kind member; /* COLLECTION: the kind its directories are (or links point to). ASSOCIATION: what
 			     it points to */
-	const struct attribute *attribute; /* ATTRIBUTE; TARGET has one of its own */
+	const struct attribute *attribute; /* ATTRIBUTE; MEMBERs have one of their own */
 };
 
 /* path is relative, without leading or trailing slash; "" is the root. Never fails. */
@@ -93,9 +103,13 @@ void schema_spot(const char *path, bool is_dir, struct spot *spot);
 /* May this new name be made here? 0; EINVAL: a directory that breaks the grammar of its kind; EPERM: a likely
  * typo of a schema name, or a reserved virtual name; ENAMETOOLONG. Fills d. */
 int schema_may_create(const char *path, bool is_dir, struct diag *d);
-/* A file name of targets/ that stands for something later: "INSTANCE", "LAMBDA", "ALB"; NULL: none of them.
- */
-const char *schema_target_type(struct str name);
+/* Which type of target (enum group_type) a file name of targets/ stands for; -1: none. */
+int schema_target_type(struct str name);
+const char *schema_type_name(int type); /* "INSTANCE" */
+/* `i-` and 8 or 17 hexadecimal digits. */
+bool schema_is_instance(struct str id);
+/* The same as a target, with or without `:PORT`; port 0: without. */
+bool schema_instance(struct str name, struct str *id, uint16_t *port);
 /* The file or directory of a kind of object that a name within two edits was meant for, or NULL. */
 const char *schema_suggest(enum kind kind, struct str name);
 /* The attributes of a kind, in index order. */

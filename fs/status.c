@@ -1,70 +1,26 @@
-/* status.c - what .status of an object says, and the counters that are an object's. */
+/* status.c - what .status of an object says. */
 #include "status.h"
+
+#include "arn.h"
 #include "check.h"
+#include "groups.h"
 #include "identity.h"
+#include "limits.h"
 #include "pair.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
-#define ID_DIGITS 17u
-#define ID_MAX (16u + ID_DIGITS)
-
 /* ------------------------------------------------------------------ identity */
-
-/* svc-0123456789abcdefg: the same account, kind and name give the same id, for ever. */
-static void
-id_print(const struct model *m, const struct node *n, char out[static ID_MAX])
-{
-	static const char *const prefixes[] = {[KIND_VPC] = "vpc",
-	    [KIND_NETWORK] = "sn",
-	    [KIND_SERVICE] = "svc",
-	    [KIND_LISTENER] = "listener",
-	    [KIND_RULE] = "rule",
-	    [KIND_GROUP] = "tg"};
-	static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
-	char path[1024], whole[1280];
-	unsigned __int128 number;
-	struct str s;
-	size_t len;
-
-	assert(n->what > KIND_ROOT && n->what < KINDS);
-	node_path(n, NULL, path, sizeof(path));
-	snprintf(whole, sizeof(whole), "%s %s", m->account, path);
-	s = str_of(whole);
-	number = (unsigned __int128)str_hash(s, 1) << 64 | str_hash(s, 2);
-	len = (size_t)snprintf(out, ID_MAX, "%s-", prefixes[n->what]);
-	for (unsigned i = 0; i < ID_DIGITS; i++, number /= 36)
-		out[len++] = digits[number % 36];
-	out[len] = '\0';
-}
-
-static void
-arn_path(const struct model *m, const struct node *n, struct text *out)
-{
-	static const char *const kinds[] = {[KIND_VPC] = "vpc",
-	    [KIND_NETWORK] = "servicenetwork",
-	    [KIND_SERVICE] = "service",
-	    [KIND_LISTENER] = "/listener",
-	    [KIND_RULE] = "/rule",
-	    [KIND_GROUP] = "targetgroup"};
-	char id[ID_MAX];
-
-	if (n->parent != NULL)
-		arn_path(m, n->parent, out);
-	id_print(m, n, id);
-	text_printf(out, "%s/%s", kinds[n->what], id);
-}
 
 static void
 print_identity(const struct model *m, const struct node *n, struct text *out)
 {
-	char id[ID_MAX];
+	char id[ARN_ID_MAX];
 
-	id_print(m, n, id);
-	text_printf(out, "id %s\narn arn:aws:%s:%s:%s:", id, n->what == KIND_VPC ? "ec2" : "vpc-lattice",
-	    m->region, m->account);
-	arn_path(m, n, out);
+	arn_id(m, n, id);
+	text_printf(out, "id %s\narn ", id);
+	arn_print(m, n, out);
 	text_char(out, '\n');
 }
 
@@ -181,17 +137,12 @@ served_rule(const struct listener *l, const struct node *n)
 	return NULL;
 }
 
-static const struct target *
-served_target(const struct status_context *c, const struct node *n)
+static const struct group *
+served_group(const struct status_context *c, const struct node *n)
 {
 	const struct entry *e = node_entry(n);
-	const struct group *g =
-	    c->engine != NULL && e->served ? table_group(engine_table(c->engine), e->index) : NULL;
 
-	for (uint32_t i = 0; g != NULL && i < g->ntargets; i++)
-		if (str_eq(g->targets[i].name, str_of(n->name)))
-			return &g->targets[i];
-	return NULL;
+	return c->engine != NULL && e->served ? table_group(engine_table(c->engine), e->index) : NULL;
 }
 
 /* ------------------------------------------------------------------ ignored files */
@@ -495,14 +446,84 @@ vpc_waits_for(const struct model *m, const struct node *n, struct text *out)
 	text_printf(out, "netns %s%s%s", netns, why[0] != '\0' ? ": " : "", why);
 }
 
-/* Health checks come later: a target in use is UNAVAILABLE in Lattice's sense, its health being unknown. */
 static void
-print_target(const struct status_context *c, const struct node *n, bool used, struct text *out)
+print_health(const struct status_context *c, const struct target *t, struct text *out)
 {
-	const struct target *t = served_target(c, n);
+	enum target_reason reason;
+	enum target_state state = engine_target(c->engine, t, &reason);
+
+	text_printf(out, "%s%s%s", target_state_word(state), reason == REASON_NONE ? "" : " ",
+	    target_reason_word(reason));
+}
+
+/* Where a target is that is known by name; in brackets the seconds until that is asked again. */
+static void
+print_found(const struct status_context *c, const struct target *t, struct text *out)
+{
+	struct addr all[2 * NAME_ADDRESSES_MAX];
+	char addr[ADDR_TEXT_MAX];
+	const char *why;
+	uint32_t ttl_s, n = engine_addresses(c->engine, t->slot, all, COUNT(all), &ttl_s, &why);
+
+	text_printf(out, " addresses");
+	for (uint32_t i = 0; i < n; i++) {
+		addr_print_host(&all[i], addr);
+		text_printf(out, " %s", addr);
+	}
+	text_printf(out, "%s (%" PRIu32 ")", n == 0 ? " none" : "", ttl_s);
+	if (why != NULL)
+		text_printf(out, ": %s", why);
+}
+
+static void
+print_drain(const struct draining *d, struct text *out)
+{
+	text_printf(out, " ends-in %" PRIu64, (d->ends_in_ms + 999) / 1000);
+}
+
+/* What keeps a target from being served that its group could serve: `missing KEY`, or NULL. */
+static const char *
+target_lacks(const struct node *n, const struct group *g)
+{
+	const struct value *v = n->values[0];
+
+	if (v == NULL || v->bad != NULL)
+		return NULL;
+	switch (v->target.type) {
+	case GROUP_INSTANCE:
+		return g != NULL ? "missing address" : NULL;
+	case GROUP_ALB:
+		return v->target.host.len == 0 ? "missing host" : NULL;
+	case GROUP_LAMBDA:
+		return v->target.host.len == 0 ? "missing url" : NULL;
+	default:
+		return NULL;
+	}
+}
+
+/* Of a target that is not served: it is not checked, so its health is unknown. */
+static void
+print_unserved(const struct node *n, const struct group *g, bool used, struct text *out)
+{
+	const char *lacks = target_lacks(n, g);
+
+	if (lacks != NULL)
+		text_printf(out, "UNAVAILABLE %s", lacks);
+	else
+		text_printf(
+		    out, "%s", used ? "UNAVAILABLE HealthCheckDisabled" : "UNUSED TargetGroupNotInUse");
+}
+
+/* t: one of what n stands for in the served table g, or NULL. */
+static void
+print_target(const struct status_context *c, const struct node *n, const struct group *g,
+    const struct target *t, bool used, struct text *out)
+{
 	const struct value *vpc = n->parent->values[GROUP_VPC];
 	const struct diag *d = known_problem(n);
 	struct text waiting = {0};
+	struct draining drain;
+	char addr[ADDR_TEXT_MAX];
 
 	if (vpc != NULL && vpc->nrefs > 0 && vpc->refs[0].entry->node != NULL)
 		vpc_waits_for(c->model, vpc->refs[0].entry->node, &waiting);
@@ -511,25 +532,80 @@ print_target(const struct status_context *c, const struct node *n, bool used, st
 		text_printf(out, "UNAVAILABLE %s", d->message);
 	else if (waiting.len > 0)
 		text_printf(out, "UNAVAILABLE waiting %s", waiting.p);
+	else if (t != NULL)
+		print_health(c, t, out);
 	else
-		text_printf(
-		    out, "%s", used ? "UNAVAILABLE HealthCheckDisabled" : "UNUSED TargetGroupNotInUse");
-	text_printf(out, " requests %" PRIu64 " inflight %" PRIu64 "\n", t == NULL ? 0 : requests(c, t->slot),
+		print_unserved(n, g, used, out);
+	text_printf(out, " requests %" PRIu64 " inflight %" PRIu64, t == NULL ? 0 : requests(c, t->slot),
 	    t == NULL ? 0 : engine_inflight(c->engine, t->slot));
+	if (t != NULL && g->type == GROUP_INSTANCE) {
+		addr_print_host(&t->addr, addr);
+		text_printf(out, " address %s", addr);
+	}
+	if (t != NULL && target_is_named(t))
+		print_found(c, t, out);
+	if (t != NULL && engine_draining(c->engine, t->slot, &drain))
+		print_drain(&drain, out);
+	text_char(out, '\n');
 	text_fini(&waiting);
+}
+
+/* A machine is a target at each of its addresses. */
+static void
+print_targets(const struct status_context *c, const struct node *n, bool used, struct text *out)
+{
+	const struct group *g = served_group(c, n);
+	bool any = false;
+
+	for (uint32_t i = 0; g != NULL && i < g->ntargets; i++) {
+		if (!str_eq(g->targets[i].name, str_of(n->name)))
+			continue;
+		print_target(c, n, g, &g->targets[i], used, out);
+		any = true;
+	}
+	if (!any)
+		print_target(c, n, g, NULL, used, out);
+}
+
+/* Those that were removed, and have something in flight still. */
+static void
+print_removed(const struct status_context *c, const struct group *g, struct text *out)
+{
+	struct draining d;
+
+	for (uint32_t at = 0; g != NULL && engine_removed(c->engine, g->slot, &at, &d);) {
+		text_printf(out,
+		    "target " STR_FMT " DRAINING Deregistered requests %" PRIu64 " inflight %" PRIu64,
+		    STR_ARG(d.name), d.requests, d.inflight);
+		print_drain(&d, out);
+		text_char(out, '\n');
+	}
+}
+
+static void
+print_group_protocol(const struct node *n, struct text *out)
+{
+	if (node_number(n, GROUP_TYPE, GROUP_IP) == GROUP_LAMBDA) {
+		text_printf(out, "lambda-event-structure-version %s\n", node_word(n, GROUP_EVENTS));
+		return;
+	}
+	text_printf(out, "protocol %s\n", node_word(n, GROUP_PROTOCOL));
+	if (node_number(n, GROUP_PROTOCOL, GROUP_HTTP) != GROUP_TCP)
+		text_printf(out, "protocol-version %s\n", node_word(n, GROUP_PROTOCOL_VERSION));
 }
 
 static void
 print_group(const struct status_context *c, const struct node *n, struct text *out)
 {
-	print_head(c->model, n, NULL, out);
-	text_printf(out, "protocol %s\n", node_word(n, GROUP_PROTOCOL));
-	if (node_number(n, GROUP_PROTOCOL, GROUP_HTTP) != GROUP_TCP)
-		text_printf(out, "protocol-version %s\n", node_word(n, GROUP_PROTOCOL_VERSION));
+	print_head(c->model, n, groups_lack_key(n) ? "hash-key" : NULL, out);
+	if (node_number(n, GROUP_TYPE, GROUP_IP) != GROUP_IP)
+		text_printf(out, "type %s\n", node_word(n, GROUP_TYPE));
+	print_group_protocol(n, out);
 	identity_print_ca(c->model, n, out);
 	print_uses(n->entry, "used-by", false, out);
 	for (uint32_t i = 0; i < n->kids[0].n; i++)
-		print_target(c, n->kids[0].at[i], !list_empty(&n->entry->uses), out);
+		print_targets(c, n->kids[0].at[i], !list_empty(&n->entry->uses), out);
+	print_removed(c, served_group(c, n), out);
 }
 
 static void
@@ -567,6 +643,20 @@ print_resolver(const struct status_context *c, const struct node *n, struct text
 }
 
 static void
+print_instance(const struct node *n, struct text *out)
+{
+	const struct value *v = n->values[0];
+	char addr[ADDR_TEXT_MAX];
+
+	text_printf(out, "instance %s", n->name);
+	for (uint32_t i = 0; v != NULL && i < v->naddrs; i++) {
+		addr_print(&v->addrs[i], addr);
+		text_printf(out, " %s", addr);
+	}
+	text_char(out, '\n');
+}
+
+static void
 print_vpc(const struct status_context *c, const struct node *n, struct text *out)
 {
 	const struct value *netns = n->values[VPC_NETNS], *listen = n->values[VPC_LISTEN];
@@ -586,6 +676,8 @@ print_vpc(const struct status_context *c, const struct node *n, struct text *out
 		addr_print(&listen->addrs[i], addr);
 		text_printf(out, "listen %s\n", addr);
 	}
+	for (uint32_t i = 0; i < n->kids[0].n; i++)
+		print_instance(n->kids[0].at[i], out);
 	print_resolver(c, n, out);
 	print_networks(n->entry, out);
 	print_uses(n->entry, "used-by", false, out);
@@ -624,82 +716,4 @@ status_print_objects(const struct status_context *c, struct text *out)
 	for (size_t i = 0; i < COUNT(rows); i++)
 		text_printf(out, " %s %" PRIu32, rows[i].name, model_count(c->model, rows[i].kind));
 	text_char(out, '\n');
-}
-
-/* ------------------------------------------------------------------ metrics */
-
-static void
-metric_rule(const struct status_context *c, const struct service *s, const struct listener *l,
-    const struct rule *r, bool forwards, struct text *out)
-{
-	for (uint32_t i = 0; i < (forwards ? r->action.nforwards : 1); i++) {
-		const struct forward *f = &r->action.forwards[i];
-
-		text_printf(out,
-		    "latticefs_%s_total{service=\"" STR_FMT "\",listener=\"" STR_FMT "\",rule=\"" STR_FMT
-		    "\"",
-		    forwards ? "forwards" : "requests", STR_ARG(s->name), STR_ARG(l->name), STR_ARG(r->name));
-		if (forwards)
-			text_printf(out, ",group=\"" STR_FMT "\"", STR_ARG(f->name));
-		text_printf(out, "} %" PRIu64 "\n", requests(c, forwards ? f->slot : r->slot));
-	}
-}
-
-static void
-metric_services(const struct status_context *c, bool forwards, struct text *out)
-{
-	const struct table *t = engine_table(c->engine);
-
-	for (uint32_t i = 0; i < table_nservices(t); i++) {
-		const struct service *s = table_service(t, i);
-
-		for (uint32_t k = 0; s != NULL && k < s->nlisteners; k++) {
-			const struct listener *l = &s->listeners[k];
-
-			for (uint32_t r = 0; r < l->nrules; r++)
-				metric_rule(c, s, l, &l->rules[r], forwards, out);
-			metric_rule(c, s, l, &l->fallback, forwards, out);
-		}
-	}
-}
-
-static void
-metric_targets(const struct status_context *c, bool inflight, struct text *out)
-{
-	struct map_entry *it;
-
-	for (uint32_t i = 0; (it = map_next(&c->model->names[KIND_GROUP], &i)) != NULL;) {
-		const struct entry *e = it->value;
-		const struct group *g = e->served ? table_group(engine_table(c->engine), e->index) : NULL;
-
-		for (uint32_t k = 0; g != NULL && k < g->ntargets; k++) {
-			uint32_t slot = g->targets[k].slot;
-
-			text_printf(out,
-			    "latticefs_target_%s{group=\"" STR_FMT "\",target=\"" STR_FMT "\"} %" PRIu64 "\n",
-			    inflight ? "inflight" : "requests_total", STR_ARG(g->name),
-			    STR_ARG(g->targets[k].name),
-			    inflight ? engine_inflight(c->engine, slot) : engine_requests(c->engine, slot));
-		}
-	}
-}
-
-void
-status_print_metrics(const struct status_context *c, struct text *out)
-{
-	if (c->engine == NULL)
-		return;
-	text_printf(out, "# HELP latticefs_requests_total Requests that a rule decided.\n"
-			 "# TYPE latticefs_requests_total counter\n");
-	metric_services(c, false, out);
-	text_printf(out, "# HELP latticefs_forwards_total Requests that a rule sent to a target group.\n"
-			 "# TYPE latticefs_forwards_total counter\n");
-	metric_services(c, true, out);
-	text_printf(out, "# HELP latticefs_target_requests_total Requests sent to a target.\n"
-			 "# TYPE latticefs_target_requests_total counter\n");
-	metric_targets(c, false, out);
-	text_printf(out, "# HELP latticefs_target_inflight Requests that a target has not answered yet.\n"
-			 "# TYPE latticefs_target_inflight gauge\n");
-	metric_targets(c, true, out);
-	identity_print_metrics(engine_table(c->engine), out);
 }

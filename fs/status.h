@@ -20,7 +20,5 @@ struct status_context {
 int status_print(const struct status_context *c, const char *path, struct text *out);
 /* `objects services N listeners N ...` lines for the root's .status. */
 void status_print_objects(const struct status_context *c, struct text *out);
-/* Prometheus: latticefs_requests_total{service=,listener=,rule=,...}, targets' in-flight and totals. */
-void status_print_metrics(const struct status_context *c, struct text *out);
 
 #endif

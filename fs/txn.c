@@ -166,7 +166,7 @@ txn_sort(const char *path, mode_t mode)
 		fits = S_ISDIR(mode);
 		break;
 	case SORT_ATTRIBUTE:
-	case SORT_TARGET:
+	case SORT_MEMBER:
 		fits = S_ISREG(mode);
 		break;
 	case SORT_ASSOCIATION:
@@ -392,6 +392,16 @@ unlink_soft(struct tree *t, const char *path, const struct stat *st)
 	return 0;
 }
 
+/* One that is in use cannot be removed, and the very call has to say so. */
+static bool
+is_instance(const char *path)
+{
+	struct spot spot;
+
+	schema_spot(path, false, &spot);
+	return spot.sort == SORT_MEMBER && spot.kind == KIND_VPC;
+}
+
 int
 txn_unlink(struct tree *t, const char *path)
 {
@@ -403,7 +413,7 @@ txn_unlink(struct tree *t, const char *path)
 	if ((rc = store_stat(&t->store, path, &st)) < 0)
 		return rc;
 	live = txn_is_live(path, st.st_mode);
-	if (live && S_ISREG(st.st_mode))
+	if (live && S_ISREG(st.st_mode) && !is_instance(path))
 		return unlink_soft(t, path, &st);
 	txn_begin(t, &x, txn_mode(t));
 	rc = live ? edit_remove(x.edit, path, &x.diag) : 0;

@@ -5,6 +5,7 @@
 #include "authority.h"
 #include "engine.h"
 #include "errors.h"
+#include "events.h"
 #include "hold.h"
 #include "node.h"
 #include "spaces.h"
@@ -21,6 +22,7 @@ struct tree {
 	struct slots slots;
 	struct inodes inodes;
 	struct hold hold;
+	struct events events;
 	struct list removals; /* struct removal, oldest first */
 	struct list dirs;     /* struct dir: the open ones */
 	struct list withheld; /* paths that the load left out because a socket could not be had */

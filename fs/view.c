@@ -1,7 +1,7 @@
 /* view.c - the files that we write: what is there, and what they say. */
 #include "view.h"
 #include "clock.h"
-#include "status.h"
+#include "metrics.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -18,6 +18,7 @@ static const struct {
     {".hold", VIEW_HOLD, true},
     {".hosts", VIEW_HOSTS, false},
     {".ca.pem", VIEW_CA, true},
+    {".events", VIEW_EVENTS, true},
 };
 
 static bool
@@ -59,7 +60,7 @@ void
 view_list(struct tree *t, const char *dir, void (*each)(void *ctx, const char *name), void *ctx)
 {
 	for (size_t i = 0; i < COUNT(views); i++) {
-		if (is_there(t, dir, i))
+		if (is_there(t, dir, i) && views[i].view != VIEW_EVENTS)
 			each(ctx, views[i].name);
 	}
 }
@@ -157,7 +158,7 @@ view_render(struct tree *t, enum view view, const char *path, uid_t uid, struct 
 		break;
 	case VIEW_METRICS:
 		engine_metrics(t->engine, out);
-		status_print_metrics(&c, out);
+		metrics_print(&c, out);
 		break;
 	case VIEW_HOLD:
 		hold_print(t, out);
@@ -168,6 +169,7 @@ view_render(struct tree *t, enum view view, const char *path, uid_t uid, struct 
 	case VIEW_CA:
 		ca_print(t, out);
 		break;
+	case VIEW_EVENTS: /* a reader's own: events.h */
 	case VIEW_NONE:
 		break;
 	}
@@ -176,7 +178,9 @@ view_render(struct tree *t, enum view view, const char *path, uid_t uid, struct 
 void
 view_stat(struct tree *t, const struct inode *n, const char *path, uid_t uid, struct stat *st)
 {
-	uint64_t when = n->view == VIEW_ERRORS ? errors_time(&t->errors) : t->changed_unix_ms;
+	uint64_t when = n->view == VIEW_ERRORS				   ? errors_time(&t->errors)
+			: n->view == VIEW_EVENTS && t->events.unix_ms != 0 ? t->events.unix_ms
+									   : t->changed_unix_ms;
 	struct text text = {0};
 
 	view_render(t, n->view, path, uid, &text);
@@ -186,7 +190,7 @@ view_stat(struct tree *t, const struct inode *n, const char *path, uid_t uid, st
 	    .st_nlink = 1,
 	    .st_uid = geteuid(),
 	    .st_gid = getegid(),
-	    .st_size = (off_t)text.len,
+	    .st_size = (off_t)(n->view == VIEW_EVENTS ? events_size(&t->events) : text.len),
 	    .st_blocks = (blkcnt_t)(text.len + 511) / 512,
 	    .st_blksize = 4096,
 	};

@@ -12,6 +12,11 @@ clock_ms(void)
 }
 /* 2026-11-23T01:02:03.456Z, 24 characters and a NUL. */
 void clock_iso(char out[static 25], uint64_t unix_ms);
-uint64_t clock_unix_ms(void);
+uint64_t clock_unix_us(void);
+static inline uint64_t
+clock_unix_ms(void)
+{
+	return clock_unix_us() / 1000;
+}
 
 #endif

@@ -15,7 +15,13 @@
 	X(CONNECTS, "target_connects_total", "Connections opened to targets")                                \
 	X(REUSED, "target_reuses_total", "Requests sent on a pooled connection")                             \
 	X(CONNECT_FAILED, "target_connect_errors_total", "Connections to targets that failed (503)")         \
-	X(RETRIES, "retries_total", "Requests sent a second time")                                           \
+	X(CHECKS, "health_checks_total", "Health checks with a result; groups that ask the same ask once")   \
+	X(CHECK_FAILURES, "health_check_failures_total", "Of those, that failed")                            \
+	X(EJECTIONS, "target_ejections_total", "Targets left out for a time by passive checks")              \
+	X(RETRIES, "retries_total", "Requests sent once more")                                               \
+	X(RETRIES_REFUSED, "retries_over_budget_total", "Requests not sent once more: too many were")        \
+	X(TARGETS_FULL, "target_full_total", "Requests refused as all targets had max-requests (503)")       \
+	X(DRAIN_CUT, "drain_cut_total", "Requests and connections cut off when a drain time was over")       \
 	X(BAD_ANSWER, "target_bad_answers_total", "Answers that were malformed, ambiguous or cut off (502)") \
 	X(ANSWER_TIMEOUT, "target_timeouts_total", "Targets that did not answer in time (504)")              \
 	X(CLIENT_GONE, "client_aborts_total", "Clients that went away before their answer was complete")     \

@@ -36,19 +36,52 @@
 #define H2_WINDOW (1024u * 1024)
 #define H2_WAITING_MAX 100u
 
+/* Of a request's body, kept to be sent again (action: retries): as an attribute file, and a usual bound of
+ * buffering proxies. A longer one is not sent again once its first byte has gone. */
+#define RETRY_BODY_MAX (64u * 1024)
+/* The same of one to an HTTP/2 target, without retries: it may refuse a stream that it never looked at. So
+ * much is one frame, and a message of most gRPC calls. */
+#define REFUSED_BODY_MAX (16u * 1024)
+/* Retries in flight in a worker: a fifth of its requests, so that a dead backend does not get a multiple of
+ * its load; and always so many, for where there is little traffic. */
+#define RETRY_SHARE 5u
+#define RETRIES_MIN 3u
+
+/* Lattice: bodies to and from Lambda functions have at most 6 MB. A function's answer is the JSON. A worker
+ * holds so much of requests' bodies for functions; more are answered with 503. */
+#define LAMBDA_BYTES_MAX (6u * 1024 * 1024)
+#define LAMBDA_HELD_MAX (256u * 1024 * 1024)
+
 /* Contract 3. */
 #define FORWARD_GROUPS_MAX 10u
 #define WEIGHT_MAX 999u
 #define WEIGHT_DEFAULT 100u
+/* Consistent hashing: a prime (Maglev). 655 targets differ by 1 % of their shares; 128 KiB a group. */
+#define RING_CELLS 65537u
+/* Slow start: a new target's first share, of 256, and how often the turn goes past such ones at most. */
+#define SLOW_START_LEAST 26u
+#define SLOW_START_TRIES 16u
 #define PRIORITY_MAX 2000u
 #define IDLE_TIMEOUT_MAX 86400u
 #define IDLE_TIMEOUT_DEFAULT 60u
+#define TARGET_WEIGHT_MAX 999u
+/* Lattice's 1 minute; an hour is the longest that AWS's load balancers take. */
+#define DRAIN_DEFAULT 60u
+#define DRAIN_MAX 3600u
+#define SLOW_START_MAX 3600u
+#define RETRIES_MAX 10u
+#define TIMEOUT_MAX 86400u /* seconds */
+#define MAX_REQUESTS_MAX 1000000u
 
 /* Contract 2.8: attribute files; policies as in Lattice. */
 #define ATTRIBUTE_BYTES_MAX (64u * 1024)
 #define POLICY_BYTES_MAX (10u * 1024)
-#define ERRORS_KEPT 32u	     /* refusals a directory remembers */
-#define SETTLE_MS 50u	     /* contract 2.4: a removal waits this long for its file to be back */
+#define ERRORS_KEPT 32u /* refusals a directory remembers */
+#define SETTLE_MS 50u	/* contract 2.4: a removal waits this long for its file to be back */
+/* Of /.events and a reader: lines it has not read, and what of them it may read again (a shell reads ahead
+ * and seeks back). */
+#define EVENTS_UNREAD_MAX (64u * 1024)
+#define EVENTS_AGAIN_MAX 8192u
 #define NETNS_PATH_MAX 1024u /* a path of a namespace, with room for /run/netns/ before it */
 #define NAME_BYTES_MAX 255u  /* the kernel does not check it for FUSE */
 
@@ -62,6 +95,13 @@
 #define NAME_ASKS_MAX 128u	 /* questions of one VPC that wait for the upstream */
 #define NAME_ASK_MS 4000u	 /* before the 5 s after which resolv.conf(5) asks again */
 #define NAME_NEGATIVE_TTL 5u	 /* seconds, and never more than the names' own: a new service is soon seen */
+
+/* Names of targets (engine/proxy/finder.h). A load balancer's records last 60 s; below a second nobody means
+ * what he says, and past an hour he has forgotten that he said it. */
+#define FINDER_TTL_MIN_S 1u
+#define FINDER_TTL_MAX_S 3600u
+#define FINDER_RETRY_MAX_S 30u /* after failures: 1 s, 2 s, 4 s... */
+#define FINDER_LOOKUPS_MAX 64u /* at the same time: each has two sockets or more */
 
 /*
  * HTTP/2 (engine/http/h2.c); past each a peer is told ENHANCE_YOUR_CALM. Frames that carry nothing (SETTINGS,
@@ -77,10 +117,10 @@
 #define H2_RESETS_BURST 1000u
 #define H2_RESETS_RATE 33u
 /* A header block unpacked, entries at 32 bytes more (RFC 7541 4.1): above HEAD_BYTES_MAX and below this it is
- * answered with 431. It comes in so many frames of 16 KiB (CVE-2024-27316); smaller ones nobody needs to
- * send. */
+ * answered with 431. It comes in 16 frames of 16 KiB (CVE-2024-27316); smaller ones nobody needs to send.
+ * nghttp2 1.52 counts a frame again for every part that its head of 9 bytes comes in, as it may. */
 #define H2_BLOCK_BYTES_MAX (4 * HEAD_BYTES_MAX)
-#define H2_CONTINUATIONS_MAX 16u
+#define H2_CONTINUATIONS_MAX (16u * 9)
 #define H2_SETTINGS_MAX 32u /* in one frame, as nghttp2 */
 
 #define WORKERS_MAX 256u

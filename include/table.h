@@ -33,6 +33,38 @@ struct match {
 	struct header_match *headers;
 };
 
+/* What of a request tells callers apart: for a sticky split, or a consistent hash. */
+enum caller_kind {
+	CALLER_NONE,
+	CALLER_HEADER,
+	CALLER_COOKIE,
+	CALLER_SOURCE, /* the client's address */
+	CALLER_PATH,
+};
+
+struct caller_key {
+	enum caller_kind kind;
+	struct str name; /* HEADER: lower case. COOKIE: as it is spelled */
+};
+
+/* When a request is sent again, to another target where there is one. */
+enum retry_on {
+	RETRY_CONNECT = 1, /* no connection, or it broke before a byte of the answer */
+	RETRY_TIMEOUT = 2, /* a try has an even share of what is left of `timeout`, and that was over */
+	RETRY_5XX = 4,	   /* any 5xx; 502, 503 and 504 alone with the next */
+	RETRY_GATEWAY = 8,
+};
+
+/* What an action does when a target does not do well. */
+struct resilience {
+	uint32_t timeout_ms; /* for the answer to begin, all tries together; 0: CONF's response-timeout-ms */
+	uint32_t
+	    retries; /* more tries at most, 0..10; in a worker at most 20 % of the requests under way, or 3 */
+	uint8_t retry_on; /* enum retry_on */
+	uint32_t
+	    max_requests; /* in flight to a target by a worker; more: another target, or 503; 0: no limit */
+};
+
 enum action_kind { ACTION_FORWARD, ACTION_FIXED };
 
 struct forward {
@@ -52,6 +84,9 @@ struct action {
 	uint32_t nturns;
 	uint8_t *turns;
 	uint32_t edition; /* differs after every change of this action: a worker then restarts the cycle */
+	struct caller_key sticky; /* a caller stays with its group: monotone in the weights */
+	bool on_empty_fail;	  /* a group without a usable target keeps its share, as 503 */
+	struct resilience resilience;
 };
 
 struct rule {
@@ -84,6 +119,7 @@ struct host_name {
 struct scope_name {
 	uint32_t scope;
 	struct str name; /* of the network */
+	struct str arn;	 /* of the network, for events; len 0: none is known */
 };
 
 /* What a service shows in a handshake; PEM, as many workers as there are load it for themselves. */
@@ -105,6 +141,7 @@ struct service {
 	uint32_t index;	    /* of table_service */
 	uint32_t slot;	    /* counter */
 	struct str name;
+	struct str arn, region; /* for events; len 0: none is known */
 	uint32_t idle_timeout_s;
 	uint32_t nlisteners;
 	struct listener *listeners; /* only those that serve */
@@ -127,21 +164,81 @@ struct service {
 enum group_protocol { GROUP_HTTP, GROUP_HTTPS, GROUP_TCP };
 enum group_version { GROUP_HTTP1, GROUP_HTTP2, GROUP_GRPC }; /* GRPC is HTTP/2 on the wire */
 
+enum group_type { GROUP_IP, GROUP_INSTANCE, GROUP_LAMBDA, GROUP_ALB };
+enum algorithm { ALGORITHM_ROUND_ROBIN, ALGORITHM_LEAST_REQUESTS, ALGORITHM_CONSISTENT_HASH };
+
+enum check_protocol { CHECK_HTTP, CHECK_HTTPS, CHECK_TCP, CHECK_GRPC };
+
+struct code_range {
+	uint16_t low, high;
+};
+
+/* Active checks (Lattice 3.6; TCP and GRPC are ours). */
+struct health_check {
+	bool enabled;
+	enum check_protocol protocol;
+	bool http2;	    /* HTTP, HTTPS */
+	uint16_t port;	    /* 0: the target's */
+	struct str path;    /* and query */
+	struct str service; /* GRPC: of grpc.health.v1 */
+	uint32_t interval_ms, timeout_ms;
+	uint32_t healthy, unhealthy; /* thresholds */
+	uint32_t ncodes;
+	struct code_range *codes; /* of answers that are good */
+};
+
+/* A target that fails requests is left out for a time that grows (Envoy's outlier detection). */
+struct passive_check {
+	bool enabled;
+	uint32_t failures;    /* connections in a row that failed; 0: do not count */
+	uint32_t errors;      /* 5xx in a row; 0: do not count */
+	uint32_t ejection_ms; /* times the number of ejections in a row */
+	uint32_t ejection_max_ms;
+	uint32_t ejected_percent; /* of the group's targets at most, at least one */
+};
+
+/* What holds when nothing is said. A group's own check has its protocol, and is enabled, by
+ * group_check_default.
+ */
+void health_check_default(struct health_check *c);
+void passive_check_default(struct passive_check *c);
+
+enum admin { ADMIN_UP, ADMIN_DRAIN, ADMIN_DOWN }; /* DRAIN and DOWN: no new request */
+
 struct target {
 	struct str name;  /* as its file is called */
-	struct addr addr; /* the port filled in */
-	uint32_t slot;	  /* counter, in-flight count and idle connections */
+	struct addr addr; /* the port filled in; ALB, LAMBDA: only the port (AF_UNSPEC) unless host is one */
+	uint16_t weight;  /* 1..999, 0 is taken for 1; share = weight / sum */
+	enum admin admin;
+	struct str host; /* ALB: name or address. LAMBDA: authority of url, for Host */
+	struct str path; /* LAMBDA: of url, from its first `/`, and query; both printable ASCII */
+	uint32_t slot;	 /* counter, in-flight count and idle connections */
 };
+
+static inline uint32_t
+target_weight(const struct target *t)
+{
+	return MAX(t->weight, 1u);
+}
+
+/* Its address is not known but by looking up host, as far as a colon. */
+static inline bool
+target_is_named(const struct target *t)
+{
+	return t->addr.sa.sa_family == AF_UNSPEC && t->host.len > 0;
+}
 
 #define GROUP_MAGIC 0x6409b10cu
 struct group {
 	unsigned magic;
 	uint32_t refs;
+	uint64_t serial; /* of this part: no other has or had it, so that a worker knows what it has seen */
 	struct arena arena;
 	uint32_t index;
 	uint32_t slot; /* counter and position of the round robin */
 	struct str name;
-	uint32_t vpc; /* namespace number of its targets; 0 = the daemon's own */
+	uint32_t vpc;	  /* namespace number of its targets; 0 = the daemon's own */
+	struct str space; /* what that namespace is called: names are looked up by its own resolv.conf */
 	enum group_protocol protocol;
 	enum group_version version;
 	/* HTTPS: the target's certificate is verified when there is a CA or the system's are trusted. */
@@ -149,9 +246,24 @@ struct group {
 	struct str ca_mark; /* digits that differ with it, for printing */
 	bool verify_system;
 	uint32_t tls_edition; /* differs after every change of these */
+	enum group_type type;
+	enum algorithm algorithm;
+	struct caller_key hash_key;   /* CONSISTENT_HASH */
+	const struct hash_ring *ring; /* CONSISTENT_HASH: group_ring_build; NULL: round robin */
+	uint32_t drain_ms;	/* a target that is removed or drained has so long to end its requests */
+	uint32_t slow_start_ms; /* a new target's share grows to its own over this time; 0: at once */
+	bool lambda_v2;		/* LAMBDA: events; such a group has protocol HTTP and version HTTP1 */
+	struct str arn;		/* for events; len 0: none is known */
+	struct health_check check;
+	struct passive_check passive;
+	bool used; /* by an action that is served: only then it is checked */
 	uint32_t ntargets;
-	struct target *targets;
+	struct target *targets; /* those with admin up first */
 };
+
+/* Fills in the check that a group of its type, protocol and version has when nothing is said: of what it
+ * speaks, enabled for HTTP1 to IP and INSTANCE targets, as Lattice. */
+void group_check_default(const struct group *g, struct health_check *c);
 
 /* A listening socket: one address and port in one namespace, shared by the services met there. */
 #define PLACE_MAGIC 0x91aceadd
@@ -166,7 +278,8 @@ struct place {
 	bool open;		/* a service that is alone here answers to any host */
 	uint32_t nusers;	/* services offered here */
 	uint32_t sum;		/* of their indices, so that one alone is known at once: place_sole */
-	char *space; /* what its namespace is called, for printing (free); NULL: the daemon's own */
+	char *space;   /* what its namespace is called, for printing (free); NULL: the daemon's own */
+	char *vpc_arn; /* whence requests come here, for events (free); NULL: none is known */
 	uint32_t nscopes;
 	uint32_t *scopes; /* networks whose names are valid here, in a block of its own (free) */
 };
@@ -197,6 +310,9 @@ uint64_t table_generation(const struct table *t);
 const struct service *table_service(const struct table *t, uint32_t index);
 const struct group *table_group(const struct table *t, uint32_t index);
 const struct place *table_place(const struct table *t, uint32_t index);
+/* The first index from `from` on whose group is not the same part in both; UINT32_MAX: none. What two tables
+ * of one descent share costs nothing. */
+uint32_t table_group_differs(const struct table *a, const struct table *b, uint32_t from);
 uint32_t table_nplaces(const struct table *t); /* one more than the largest index */
 /* The service that has the place for itself, or NULL. */
 const struct service *table_sole(const struct table *t, const struct place *p);
@@ -206,6 +322,8 @@ const struct service *table_host(const struct table *t, uint32_t scope, struct s
 /* `host` exactly as a service gave it, `*.` and all; no wildcard is searched. */
 const struct service *table_host_exact(const struct table *t, uint32_t scope, struct str host);
 uint32_t table_nservices(const struct table *t);	/* one more than the largest index */
+uint32_t table_ngroups(const struct table *t);		/* the same */
+bool table_has_names(const struct table *t);		/* targets for which target_is_named */
 const struct zones *table_zones(const struct table *t); /* NULL: none */
 /* NULL: no resolver answers there. */
 const struct zone *table_zone(const struct table *t, uint32_t vpc);
@@ -225,8 +343,19 @@ void table_print_hosts(const struct table *t, uint32_t vpc, uint32_t scope, stru
  * with HTTP1, follows them: `blue:90{10.0.0.5:443}/HTTPS/HTTP2`, and when their certificates are verified
  * `/verified` by the system's CAs, `/verified:MARK` by its own, `/verified:system+MARK` by both.
  * TLS of an HTTPS listener: `certificate=own:MARK`, or `certificate=local-ca` where the local CA's is all
- * there is, and `client-ca=MARK`. A value with blanks, quotes or bytes that do not print stands in double
- * quotes, escaped as in C.
+ * there is, and `client-ca=MARK`.
+ * A target is `10.0.0.5:80*3` with a weight other than 1, `10.0.0.5:80!drain` or `!down` when it gets no new
+ * requests, `elb.example:80` of an ALB, and the url of a LAMBDA. What else a group and an action say stands
+ * in brackets behind them, in this order, where it is not the default:
+ *
+ *   forward
+ * blue:90{10.0.0.5:80}[INSTANCE,consistent-hash=cookie:id,drain=30,slow-start=10,events=V2,check=...,
+ *       passive=...] green:10{} [sticky=cookie:id,on-empty=fail,timeout=500ms,retries=2,retry-on=connect+5xx,
+ *       max-requests=100]
+ *   check=off or check=PROTOCOL[/HTTP2]:PORT:PATH-OR-SERVICE:INTERVAL:TIMEOUT:HEALTHY:UNHEALTHY:MATCHER
+ *   passive=FAILURES:ERRORS:EJECTION:EJECTION-MAX:PERCENT                     (times in ms)
+ *
+ * A value with blanks, quotes or bytes that do not print stands in double quotes, escaped as in C.
  */
 void table_print(const struct table *t, struct text *out);
 /* The lines of one service alone. */
@@ -267,6 +396,8 @@ void build_abort(struct build *b);
 struct service *service_new(void); /* refs 1, empty arena; service_put frees at 0 */
 void service_put(struct service *s);
 struct group *group_new(void);
+/* Fills ring of a group with CONSISTENT_HASH from its targets, in its arena. */
+void group_ring_build(struct group *g);
 void group_put(struct group *g);
 struct place *place_new(void);
 void place_put(struct place *p);
@@ -277,6 +408,9 @@ void table_free(struct table *t); /* drops its references to parts */
 
 /* Fills turns of a from the weights, in the arena of its part. */
 void action_spread(struct action *a, struct arena *arena);
+/* Fills ring of g from its targets, in its arena, when the algorithm is CONSISTENT_HASH and they are
+ * RING_CELLS - 1 at most. */
+void group_ring_build(struct group *g);
 /* Builds l->index when the listener has enough rules for it to pay. */
 void match_index_build(struct listener *l, struct arena *arena);
 

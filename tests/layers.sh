@@ -29,11 +29,12 @@ RULES
 owners() {
 	cat <<'OWNERS'
 liburing\.h|linux/io_uring\.h    ^engine/net/ring
-fuse[a-z0-9_]*\.h|fuse3/.*       ^fs/(main|ops|watch)\.[ch]$
+fuse[a-z0-9_]*\.h|fuse3/.*       ^fs/(main|ops|watch|follow)\.[ch]$
 ini\.h                           ^fs/config\.c$
 libmnl/.*|linux/rtnetlink\.h     ^fs/routes\.c$
 cap-ng\.h                        ^fs/rights\.c$
 criterion/.*                     ^tests/
+ares[a-z_]*\.h                   ^engine/net/lookup\.c$
 nghttp2/.*                       ^(engine/http/h2\.c|tests/unit/test_h2\.c|tests/fuzz/fuzz_h2\.c)$
 openssl/.*                       ^(engine/net/tls|fs/(certificate|authority)|tests/|bench/)
 OWNERS
@@ -131,6 +132,7 @@ self_test() {
 	plant fs/model.c criterion/criterion.h || bad=1
 	plant fs/model.c libmnl/libmnl.h || bad=1
 	plant fs/main.c cap-ng.h || bad=1
+	plant engine/proxy/finder.c ares.h || bad=1
 	sound fs/txn.c include/engine.h || bad=1
 	sound engine/route/match.c engine/http/msg.h || bad=1
 	sound engine/proxy/exchange.c engine/http/h1.h || bad=1

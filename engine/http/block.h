@@ -50,11 +50,15 @@ size_t block_print_trailers(char *out, const struct msg *m);
  * Room >= 1024. */
 size_t block_print_own(char *out, unsigned status, struct str request_id, bool head_only, size_t *head);
 #define GRPC_DEADLINE_EXCEEDED 4u
+#define GRPC_UNIMPLEMENTED 12u
 
 /* The same to a gRPC request: trailers-only, 200 with a grpc-status and the status' reason as grpc-message.
  * grpc 0: the one that Envoy maps the status to. Returns the length of the block. */
 size_t block_print_grpc(char *out, unsigned status, unsigned grpc, struct str request_id);
 
+/* What HTTP calls the error of a gRPC answer that is nothing but trailers, as Envoy maps it: a status from
+ * 400 on; any other answer's own status. */
+unsigned msg_grpc_error(const struct msg *m);
 /* Is this a gRPC request: content-type application/grpc, alone or with +proto, ;charset...? */
 bool msg_is_grpc(const struct msg *m);
 /* Milliseconds of its grpc-timeout, rounded up, at least 1 and at most a day; 0: none, or one that is

@@ -128,6 +128,8 @@ block_print_response(char *out, const struct msg *m, const struct msg_reply *r)
 	p = put_fields(p, m, unsaid, 0, &seen);
 	if (r->request_id.len > 0 && !(seen & BIT(FIELD_REQUEST_ID)))
 		p = PUT(p, "x-amzn-requestid", r->request_id);
+	if (m->body == BODY_LENGTH && !(seen & BIT(FIELD_CONTENT_LENGTH)))
+		p = put_number(p, STR("content-length"), m->length);
 	return (size_t)(p - out);
 }
 

@@ -1,11 +1,10 @@
 /* grpc.c - what a proxy has to know of gRPC: its requests, its deadlines, its errors. */
 #include "block.h"
 
-/* Statuses of gRPC. */
+/* Statuses of gRPC, those of block.h apart. */
 enum {
 	GRPC_UNKNOWN = 2,
 	GRPC_PERMISSION_DENIED = 7,
-	GRPC_UNIMPLEMENTED = 12,
 	GRPC_INTERNAL = 13,
 	GRPC_UNAVAILABLE = 14,
 	GRPC_UNAUTHENTICATED = 16,
@@ -52,6 +51,21 @@ block_print_grpc(char *out, unsigned status, unsigned grpc, struct str request_i
 	if (request_id.len > 0)
 		p = block_put(p, STR("x-amzn-requestid"), request_id);
 	return (size_t)(p - out);
+}
+
+/* From OK to UNAUTHENTICATED. */
+static const uint16_t http_statuses[] = {
+    200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401};
+
+unsigned
+msg_grpc_error(const struct msg *m)
+{
+	struct str s = m->status == 200 && m->body == BODY_NONE ? msg_field(m, STR("grpc-status")) : STR("");
+	uint64_t n;
+
+	if (s.len == 0 || str_number(s, UINT32_MAX, &n) != 0)
+		return m->status;
+	return n < COUNT(http_statuses) ? http_statuses[n] : 500;
 }
 
 bool

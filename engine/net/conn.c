@@ -10,7 +10,6 @@ let_go(struct conn *c)
 {
 	if (c->reading || c->writing || c->connecting)
 		return;
-	timer_stop(&c->net->wheel, &c->timer);
 	conn_unhold(c);
 	if (c->tls != NULL)
 		tls_free(c);
@@ -274,6 +273,8 @@ conn_close(struct conn *c)
 {
 	assert(!c->closing);
 	c->closing = true;
+	/* Not when the kernel lets go: its deadline may come before that. */
+	timer_stop(&c->net->wheel, &c->timer);
 	list_del(&c->starved);
 	if (conn_is_stream(c)) {
 		c->carrier->close(c);

@@ -5,6 +5,8 @@
 #include <liburing.h>
 #include <sys/mman.h>
 
+#define ENTRIES_MIN 64u
+
 struct ring {
 	struct io_uring uring;
 };
@@ -91,7 +93,9 @@ ring_new(struct ring **ring, unsigned entries, const struct ring_features *f)
 
 	if (r == NULL)
 		return -ENOMEM;
-	rc = init(&r->uring, entries, f);
+	/* Each part of it is memory in one piece, of up to a MiB, which the kernel may not have just now. */
+	while ((rc = init(&r->uring, entries, f)) == -ENOMEM && entries > ENTRIES_MIN)
+		entries /= 2;
 	if (rc != 0) {
 		free(r);
 		return rc;

@@ -1,6 +1,7 @@
 /* answer.c - the second half of an exchange: the answer, to the client. */
 #include "exchange.h"
 
+#include "health.h"
 #include "upstream.h"
 #include <errno.h>
 
@@ -10,6 +11,7 @@ void
 answer_bad(struct exchange *ex)
 {
 	worker_count(ex->w, COUNTER_BAD_ANSWER);
+	health_report(ex->w, ex->group, ex->target, OUTCOME_ERROR);
 	exchange_fail(ex, 502);
 }
 
@@ -61,7 +63,7 @@ interim(struct exchange *ex, size_t head_len)
 
 	b->off += (uint32_t)head_len;
 	b->len -= (uint32_t)head_len;
-	if (ex->minor == 0) {
+	if (ex->minor == 0 || ex->lambda) {
 		parse(ex);
 		return;
 	}
@@ -72,9 +74,18 @@ interim(struct exchange *ex, size_t head_len)
 		return;
 	}
 	head->off += (uint32_t)n;
+	exchange_forget(ex);
 	ex->wait = WAIT_INTERIM;
 	relay_init(&ex->to_client, BODY_EOF, 0, FRAME_RAW);
 	send_head(ex, head, n);
+}
+
+/* This is the answer: the request is not sent again, and has no time any more to be answered in. */
+static void
+settle(struct exchange *ex)
+{
+	ex->deadline_ms = 0;
+	exchange_forget(ex);
 }
 
 static void
@@ -86,6 +97,7 @@ switch_protocol(struct exchange *ex, size_t head_len)
 	size_t n = print_answer(ex, &reply);
 
 	worker_count(ex->w, COUNTER_TUNNELS);
+	settle(ex);
 	ex->wait = WAIT_TUNNEL;
 	ex->active_ms = ex->w->net.now_ms;
 	ex->keep_alive = ex->up_keep = false;
@@ -123,7 +135,7 @@ init_relay(struct exchange *ex, const struct msg *m, bool chunked)
 }
 
 static void
-final(struct exchange *ex, size_t head_len)
+final(struct exchange *ex, size_t head_len, enum outcome outcome)
 {
 	struct worker *w = ex->w;
 	struct msg *m = &w->msg;
@@ -133,6 +145,7 @@ final(struct exchange *ex, size_t head_len)
 	size_t n;
 	int rc;
 
+	settle(ex);
 	if (w->stopping || !ex->to_target.done || (!framed && !reply.chunked))
 		ex->keep_alive = false;
 	reply.close = !ex->keep_alive;
@@ -156,10 +169,43 @@ final(struct exchange *ex, size_t head_len)
 		ex->up_keep = false;
 	}
 	count_answer(w, m->status);
+	health_report(w, ex->group, ex->target, outcome);
 	ex->answer = NULL;
 	ex->wait = WAIT_BODY;
 	ex->answered = true;
 	send_head(ex, b, n);
+}
+
+/* It is passed on, unless the rule would rather have another one. */
+static void
+judge(struct exchange *ex, size_t head_len)
+{
+	const struct msg *m = &ex->w->msg;
+	unsigned status = ex->client->grpc ? msg_grpc_error(m) : m->status;
+
+	if (status < 500)
+		final(ex, head_len, OUTCOME_GOOD);
+	else if (!retry_answer(ex, status))
+		final(ex, head_len, OUTCOME_ERROR);
+}
+
+void
+answer_whole(struct exchange *ex, struct buf *b)
+{
+	struct worker *w = ex->w;
+	struct msg_reply reply = {.request_id = {ex->id, ex->id_len}};
+	bool stream = conn_is_stream(&ex->client->conn);
+
+	if (w->stopping)
+		ex->keep_alive = false;
+	reply.close = !ex->keep_alive;
+	reply.keep_alive = ex->keep_alive && ex->minor == 0;
+	relay_init(&ex->to_client, BODY_LENGTH, 0, stream ? FRAME_STREAM : FRAME_RAW);
+	ex->to_client.bytes = b->len;
+	count_answer(w, w->msg.status);
+	ex->wait = WAIT_BODY;
+	ex->answered = true;
+	send_head(ex, b, print_answer(ex, &reply));
 }
 
 /* The head at the front of ex->answer: its length, 0 when it is not there yet, -1 when it is malformed. */
@@ -170,9 +216,10 @@ parse_head(struct exchange *ex)
 	const struct fault *fault;
 	const struct conn *up = &ex->up->conn;
 	struct msg *m = &ex->w->msg;
+	enum method method = ex->lambda ? METHOD_POST : ex->method;
 
 	if (b->head == 0)
-		return h1_parse_response(m, buf_data(b), b->len, &ex->scanned, ex->method, &fault);
+		return h1_parse_response(m, buf_data(b), b->len, &ex->scanned, method, &fault);
 	if (block_parse_response(m, (struct str){buf_data(b), b->head},
 		up->ended && b->len == b->head && up->trailers == NULL, ex->method, &fault) != 0)
 		return -1;
@@ -209,8 +256,10 @@ parse(struct exchange *ex)
 			answer_bad(ex);
 	} else if (w->msg.status < 200) {
 		interim(ex, (size_t)n);
+	} else if (ex->lambda) {
+		invoke_head(ex, (size_t)n);
 	} else {
-		final(ex, (size_t)n);
+		judge(ex, (size_t)n);
 	}
 }
 
@@ -268,6 +317,8 @@ answer_data(struct exchange *ex, struct buf *b)
 		ex->up_keep = false;
 	} else if (ex->wait == WAIT_BODY) {
 		target_body(ex, b);
+	} else if (ex->wait == WAIT_INVOKED) {
+		invoke_data(ex, b);
 	} else if (ex->delayed) {
 		/* An answer to nothing: that connection is not to be trusted with the request. */
 		buf_put(ex->w->net.pools, b);
@@ -276,7 +327,8 @@ answer_data(struct exchange *ex, struct buf *b)
 		else
 			answer_bad(ex);
 	} else {
-		exchange_forget(ex);
+		if (!ex->keeping)
+			exchange_forget(ex);
 		if (buf_gather(ex->w->net.pools, &ex->answer, b) != 0)
 			answer_bad(ex);
 		else if (ex->wait == WAIT_ANSWER)
@@ -287,7 +339,8 @@ answer_data(struct exchange *ex, struct buf *b)
 void
 answer_head(struct exchange *ex, struct buf *b)
 {
-	exchange_forget(ex);
+	if (!ex->keeping)
+		exchange_forget(ex);
 	exchange_drop(ex, &ex->answer);
 	ex->answer = b;
 	if (ex->wait == WAIT_ANSWER)
@@ -300,7 +353,7 @@ answer_ended(struct exchange *ex)
 {
 	if (ex->answer == NULL && request_replayable(ex))
 		request_replay(ex);
-	else
+	else if (ex->answer != NULL || !retry_try(ex, RETRY_CONNECT | RETRY_5XX | RETRY_GATEWAY))
 		answer_bad(ex);
 }
 
@@ -318,6 +371,9 @@ answer_end(struct exchange *ex, int error)
 		/* Otherwise the completion of the send comes back to it: it may use the request still. */
 		if (!ex->up->conn.sending)
 			answer_ended(ex);
+		break;
+	case WAIT_INVOKED:
+		invoke_end(ex, error);
 		break;
 	case WAIT_BODY:
 		if (ex->to_client.done || ex->to_client.sending != NULL)
@@ -346,6 +402,9 @@ answer_sent(struct exchange *ex, int error)
 	case WAIT_INTERIM:
 		ex->wait = WAIT_ANSWER;
 		parse(ex);
+		break;
+	case WAIT_GATHER: /* a 100 of ours */
+		invoke_gather(ex);
 		break;
 	case WAIT_TUNNEL:
 		tunnel_sent(ex, &ex->to_client, &ex->up->conn, &ex->client->conn);

@@ -2,6 +2,10 @@
 #include "engine.h"
 
 #include "../net/sock.h"
+#include "drain.h"
+#include "event.h"
+#include "finder.h"
+#include "health.h"
 #include "resolver.h"
 #include "worker.h"
 #include <errno.h>
@@ -25,6 +29,7 @@ struct engine {
 	unsigned nworkers;
 	struct worker *workers;
 	struct resolver *resolver;
+	struct finder *_Atomic finder;
 	struct list tables; /* oldest first; the last is served */
 	struct table *served;
 	uint32_t *freed; /* slots of freed tables that still count something */
@@ -33,11 +38,13 @@ struct engine {
 	struct opening *openings;
 	uint32_t nopenings;
 	bool places_changed;
-	struct publication publication;
+	struct publication publications[2]; /* in turns: a worker may be looking at the last one */
+	struct drains drains;
 	_Atomic(const struct publication *) published;
 	_Atomic bool stopping;
 	_Atomic uint32_t acknowledged; /* futex */
 	uint8_t tls_secret[TLS_SECRET];
+	struct event_queue events;
 	uint64_t last_publish_us;
 	char feature_line[160];
 };
@@ -85,6 +92,30 @@ const uint8_t *
 engine_tls_secret(struct engine *e)
 {
 	return e->tls_secret;
+}
+
+unsigned
+engine_nworkers(const struct engine *e)
+{
+	return e->nworkers;
+}
+
+struct worker *
+engine_worker(struct engine *e, unsigned index)
+{
+	return &e->workers[index];
+}
+
+struct event_queue *
+engine_event_queue(struct engine *e)
+{
+	return &e->events;
+}
+
+struct finder *
+engine_finder(struct engine *e)
+{
+	return atomic_load_explicit(&e->finder, memory_order_acquire);
 }
 
 void
@@ -176,6 +207,17 @@ describe(struct engine *e)
 	    e->features.defer_taskrun ? "" : " coop-taskrun");
 }
 
+static int
+start_finder(struct engine *e)
+{
+	struct finder *f;
+	int rc = finder_start(&f, &e->config, e->workers, e->nworkers);
+
+	if (rc == 0)
+		atomic_store(&e->finder, f);
+	return rc;
+}
+
 int
 engine_start(struct engine **out, const struct engine_config *c, struct slots *slots, const char **why)
 {
@@ -185,10 +227,13 @@ engine_start(struct engine **out, const struct engine_config *c, struct slots *s
 	e->config = *c;
 	e->slots = slots;
 	list_init(&e->tables);
+	list_init(&e->drains.targets);
 	*why = "the proxy's threads cannot be started";
 	rc = ring_probe(&e->features, why);
 	if (rc == 0 && getrandom(e->tls_secret, TLS_SECRET, 0) != TLS_SECRET)
 		rc = -EIO;
+	if (rc == 0)
+		rc = event_queue_init(&e->events);
 	if (rc != 0) {
 		free(e);
 		return rc;
@@ -197,6 +242,8 @@ engine_start(struct engine **out, const struct engine_config *c, struct slots *s
 	rc = start_workers(e);
 	if (rc == 0)
 		rc = resolver_start(&e->resolver, &e->config);
+	if (rc == 0)
+		rc = start_finder(e);
 	if (rc != 0) {
 		engine_stop(e);
 		return rc;
@@ -329,11 +376,16 @@ void
 engine_publish(struct engine *e, struct table *next)
 {
 	struct retiring *r = xcalloc(1, sizeof(*r));
+	struct publication *p = &e->publications[atomic_load(&e->published) == &e->publications[0]];
 	uint32_t before = atomic_load(&e->acknowledged);
 	uint64_t start = clock_ns();
 
-	e->publication = (struct publication){next, e->nopenings, e->openings, e->places_changed};
-	atomic_store_explicit(&e->published, &e->publication, memory_order_release);
+	finder_offer(e->finder, e->served, next);
+	if (e->served != NULL)
+		drains_plan(&e->drains, e->served, next);
+	*p = (struct publication){
+	    next, e->nopenings, e->openings, e->places_changed, e->drains.orders, e->drains.norders};
+	atomic_store_explicit(&e->published, p, memory_order_release);
 	resolver_offer(e->resolver, next);
 	for (unsigned i = 0; i < e->nworkers; i++)
 		worker_wake(&e->workers[i]);
@@ -360,7 +412,8 @@ slot_in_use(const struct engine *e, uint32_t slot)
 	for (unsigned i = 0; i < e->nworkers; i++) {
 		const struct slot *s = worker_slot(&e->workers[i], slot);
 
-		if (__atomic_load_n(&s->inflight, __ATOMIC_ACQUIRE) != 0)
+		if (__atomic_load_n(&s->inflight, __ATOMIC_ACQUIRE) != 0 ||
+		    __atomic_load_n(&s->draining, __ATOMIC_ACQUIRE) != 0)
 			return true;
 	}
 	return false;
@@ -379,8 +432,11 @@ recycle(struct engine *e)
 			e->freed[kept++] = slot;
 			continue;
 		}
-		for (unsigned k = 0; k < e->nworkers; k++)
+		for (unsigned k = 0; k < e->nworkers; k++) {
+			balance_forget(worker_slot(&e->workers[k], slot));
 			memset(worker_slot(&e->workers[k], slot), 0, sizeof(struct slot));
+		}
+		drains_forget(&e->drains, slot);
 		slots_recycle(e->slots, slot);
 	}
 	e->nfreed = kept;
@@ -446,6 +502,81 @@ engine_inflight(const struct engine *e, uint32_t slot)
 	for (unsigned i = 0; i < e->nworkers; i++)
 		sum += __atomic_load_n(&worker_slot(&e->workers[i], slot)->inflight, __ATOMIC_RELAXED);
 	return sum;
+}
+
+static void
+tell_drain(const struct engine *e, const struct drain *t, struct draining *d)
+{
+	uint64_t now = clock_ms();
+
+	*d = (struct draining){.name = str_of(t->name),
+	    .slot = t->slot,
+	    .removed = t->removed,
+	    .requests = engine_requests(e, t->slot),
+	    .inflight = engine_inflight(e, t->slot),
+	    .ends_in_ms = t->end_ms > now ? t->end_ms - now : 0};
+}
+
+bool
+engine_removed(const struct engine *e, uint32_t group, uint32_t *at, struct draining *d)
+{
+	uint32_t n = 0;
+
+	list_each(it, &e->drains.targets)
+	{
+		const struct drain *t = container_of(it, struct drain, link);
+
+		if (n++ < *at || t->group != group || !t->removed)
+			continue;
+		*at = n;
+		tell_drain(e, t, d);
+		if (d->inflight > 0)
+			return true;
+	}
+	return false;
+}
+
+bool
+engine_draining(const struct engine *e, uint32_t slot, struct draining *d)
+{
+	const struct drain *t = drains_find(&e->drains, slot);
+
+	if (t == NULL || t->removed)
+		return false;
+	tell_drain(e, t, d);
+	return true;
+}
+
+enum target_state
+engine_target(const struct engine *e, const struct target *t, enum target_reason *reason)
+{
+	struct words x = {0};
+
+	/* The worker that checks it is the first to know. */
+	if (t->slot / SLOT_CHUNK < e->nchunks)
+		x = health_shown(
+		    health_words(worker_slot(&e->workers[health_owner(t, e->nworkers)], t->slot)));
+	*reason = x.reason;
+	return x.state;
+}
+
+int
+engine_events_fd(const struct engine *e)
+{
+	return e->events.fd;
+}
+
+void
+engine_events(struct engine *e, void (*each)(void *ctx, const struct target_event *event), void *ctx)
+{
+	event_each(&e->events, each, ctx);
+}
+
+uint32_t
+engine_addresses(
+    const struct engine *e, uint32_t slot, struct addr *all, uint32_t max, uint32_t *ttl_s, const char **why)
+{
+	return finder_addresses(e->finder, slot, all, max, ttl_s, why);
 }
 
 static uint64_t
@@ -553,6 +684,8 @@ free_tables(struct engine *e)
 void
 engine_stop(struct engine *e)
 {
+	if (e->finder != NULL)
+		finder_stop(e->finder);
 	atomic_store(&e->stopping, true);
 	for (unsigned i = 0; i < e->nworkers; i++) {
 		if (atomic_load(&e->workers[i].failed) == 1)
@@ -566,7 +699,11 @@ engine_stop(struct engine *e)
 	}
 	if (e->resolver != NULL)
 		resolver_stop(e->resolver);
+	if (e->finder != NULL)
+		finder_free(e->finder);
 	free_tables(e);
+	drains_fini(&e->drains);
+	event_queue_fini(&e->events);
 	free(e->workers);
 	free(e->freed);
 	free(e);

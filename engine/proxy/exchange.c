@@ -1,6 +1,10 @@
 /* exchange.c - a request's life: route, pick a target, start, finish or fail. */
 #include "exchange.h"
 
+#include "../http/lambda.h"
+#include "breaker.h"
+#include "finder.h"
+#include "health.h"
 #include "upstream.h"
 #include <errno.h>
 #include <stdio.h>
@@ -20,6 +24,7 @@ exchange_new(struct client *c)
 	memset(ex, 0, offsetof(struct exchange, id));
 	ex->w = w;
 	ex->client = c;
+	w->nexchanges++;
 	return ex;
 }
 
@@ -85,6 +90,9 @@ exchange_forget(struct exchange *ex)
 		ex->request = NULL;
 	}
 	exchange_drop(ex, &ex->request);
+	exchange_drop(ex, &ex->kept);
+	ex->keeping = false;
+	ex->try_end_ms = ex->deadline_ms;
 }
 
 /* What a connection still sends is left with it; everything else is given back. */
@@ -106,12 +114,15 @@ exchange_free(struct exchange *ex, bool keep_up)
 	exchange_drop(ex, &ex->to_target.sending);
 	exchange_drop(ex, &ex->to_client.sending);
 	exchange_drop(ex, &ex->answer);
+	invoke_fini(ex);
 	relay_fini(&ex->to_target, w->net.pools);
 	relay_fini(&ex->to_client, w->net.pools);
 	worker_count_bytes(w, COUNTER_BYTES_IN, ex->to_target.bytes);
 	worker_count_bytes(w, COUNTER_BYTES_OUT, ex->to_client.bytes);
 	if (ex->up != NULL)
 		upstream_give(ex, keep_up);
+	w->nexchanges--;
+	w->nretries -= ex->retrying;
 	ex->next = w->free_exchanges;
 	w->free_exchanges = ex;
 }
@@ -331,67 +342,132 @@ answer_here(struct client *c, size_t head_len, unsigned status, bool close)
 
 /* ------------------------------------------------------------------ pick */
 
-static void
+/* False: it is known by a name that has no address, or no other than the one that was tried. */
+static bool
 set_target(struct exchange *ex, const struct group *g, const struct target *t)
 {
+	struct addr tried = ex->addr;
+
+	if (!finder_next(ex->w, t, &ex->addr) || (ex->target == t->slot && addr_eq(&ex->addr, &tried)))
+		return false;
 	ex->group = g->index;
 	ex->vpc = g->vpc;
 	ex->target = t->slot;
-	ex->addr = t->addr;
 	ex->h2 = g->version != GROUP_HTTP1;
 	ex->tls = g->protocol == GROUP_HTTPS;
+	ex->lambda = g->type == GROUP_LAMBDA;
 	slot_count(worker_slot(ex->w, t->slot));
+	return true;
 }
 
-/* False: no group has a target. */
+/* False: no group has a usable target, or they are all full. */
 static bool
 pick(struct exchange *ex, const struct table *t, const struct rule *rule)
 {
 	struct worker *w = ex->w;
-	const struct forward *f = balance_forward(t, &rule->action, worker_slot(w, rule->slot));
+	struct caller caller = {&w->msg, client_peer(ex->client)};
+	const struct forward *f =
+	    balance_forward(&w->balance, t, &rule->action, worker_slot(w, rule->slot), &caller);
 	const struct group *g = f != NULL ? table_group(t, f->group) : NULL;
 	const struct target *target = NULL;
 
-	if (g != NULL)
-		target = balance_target(g, worker_slot(w, g->slot), SLOT_NONE);
-	if (target == NULL)
+	if (g != NULL) {
+		ex->key = caller_hash(&g->hash_key, &caller);
+		target = balance_target(&w->balance, g, ex->key, SLOT_NONE);
+	}
+	if (target == NULL) {
+		worker_count(w, COUNTER_NO_TARGET);
 		return false;
+	}
+	target = breaker_pick(w, g, target, ex->max_requests);
+	if (target == NULL) {
+		worker_count(w, COUNTER_TARGETS_FULL);
+		return false;
+	}
+	if (!set_target(ex, g, target)) {
+		worker_count(w, COUNTER_NO_TARGET);
+		return false;
+	}
 	slot_count(worker_slot(w, f->slot));
 	slot_count(worker_slot(w, g->slot));
-	set_target(ex, g, target);
+	return true;
+}
+
+/* The group as it is served now, so that no target is found that was removed meanwhile; NULL when the request
+ * does not suit it any more. */
+static const struct group *
+group_now(const struct exchange *ex)
+{
+	const struct group *was = table_group(ex->table->table, ex->group);
+	const struct group *g = table_group(ex->w->current->table, ex->group);
+
+	if (g == NULL || was == NULL || g->slot != was->slot || g->protocol != was->protocol ||
+	    (g->version != GROUP_HTTP1) != ex->h2)
+		return NULL;
+	return g;
+}
+
+const struct target *
+exchange_find_another(const struct exchange *ex, const struct group **g)
+{
+	const struct target *t = NULL;
+
+	*g = group_now(ex);
+	if (*g != NULL)
+		t = balance_target(&ex->w->balance, *g, ex->key, ex->target);
+	if (t != NULL && t->slot != ex->target)
+		t = breaker_pick(ex->w, *g, t, ex->max_requests);
+	/* One that is known by name may be somewhere else, too. */
+	return t != NULL && (t->slot != ex->target || target_is_named(t)) ? t : NULL;
+}
+
+bool
+exchange_move(struct exchange *ex, const struct group *g, const struct target *t)
+{
+	struct table_ref *was = ex->table;
+
+	if (!set_target(ex, g, t))
+		return false;
+	ex->table = worker_pin(ex->w);
+	worker_unpin(ex->w, was);
 	return true;
 }
 
 bool
 exchange_pick_another(struct exchange *ex)
 {
-	const struct group *g = table_group(ex->table->table, ex->group);
-	const struct target *t = NULL;
+	const struct group *g;
+	const struct target *t = exchange_find_another(ex, &g);
 
-	if (g != NULL)
-		t = balance_target(g, worker_slot(ex->w, g->slot), ex->target);
-	if (t == NULL || t->slot == ex->target)
-		return false;
-	set_target(ex, g, t);
-	return true;
+	return t != NULL && exchange_move(ex, g, t);
 }
 
 /* ------------------------------------------------------------------ start */
+
+#define PORT_TEXT_MAX 8u
+
+/* What we add to the request. */
+static struct msg_forward
+make_forward(struct exchange *ex, const struct listener *l, char port[static PORT_TEXT_MAX])
+{
+	const struct conn *transport = client_transport(ex->client);
+
+	return (struct msg_forward){.client = client_peer(ex->client),
+	    .proto = transport->tls != NULL ? STR("https") : STR("http"),
+	    .port = {port, (uint32_t)snprintf(port, PORT_TEXT_MAX, "%u", l->port)},
+	    .request_id = {ex->id, ex->id_len},
+	    .identity = transport->tls != NULL ? tls_identity(transport) : STR("")};
+}
 
 /* The head as it goes to the target, in w->head: its length. */
 static size_t
 print_request(struct exchange *ex, const struct listener *l, bool chunked)
 {
 	struct worker *w = ex->w;
-	const struct conn *transport = client_transport(ex->client);
-	char port[8], key[TUNNEL_KEY];
-	struct msg_forward f = {.client = client_peer(ex->client),
-	    .proto = transport->tls != NULL ? STR("https") : STR("http"),
-	    .port = {port, (uint32_t)snprintf(port, sizeof(port), "%u", l->port)},
-	    .request_id = {ex->id, ex->id_len},
-	    .identity = transport->tls != NULL ? tls_identity(transport) : STR(""),
-	    .chunked = chunked};
+	char port[PORT_TEXT_MAX], key[TUNNEL_KEY];
+	struct msg_forward f = make_forward(ex, l, port);
 
+	f.chunked = chunked;
 	if (w->msg.tunnel)
 		f.key = make_tunnel_key(w, key);
 	return ex->h2 ? block_print_request(w->head, &w->msg, &f) : h1_print_request(w->head, &w->msg, &f);
@@ -439,6 +515,37 @@ build_request(struct exchange *ex, size_t head_len, const struct listener *l)
 	return 0;
 }
 
+/* The network by which the request came: of those that meet at its place, one that has the service. */
+static struct str
+network_arn(const struct place *p, const struct service *s)
+{
+	for (uint32_t i = 0; i < s->nscopes; i++)
+		for (uint32_t k = 0; k < p->nscopes; k++)
+			if (s->scopes[i].scope == p->scopes[k])
+				return s->scopes[i].arn;
+	return STR("");
+}
+
+/* The same when the target is a function. */
+static int
+build_invoke(struct exchange *ex, size_t head_len, const struct route *r)
+{
+	const struct table *t = ex->w->current->table;
+	const struct group *g = table_group(t, ex->group);
+	const struct place *p = table_place(t, ex->client->place);
+	char port[PORT_TEXT_MAX];
+	struct msg_forward f = make_forward(ex, r->listener, port);
+	struct lambda_context x = {.v2 = g->lambda_v2,
+	    .network_arn = network_arn(p, r->service),
+	    .service_arn = r->service->arn,
+	    .group_arn = g->arn,
+	    .vpc_arn = p->vpc_arn != NULL ? str_of(p->vpc_arn) : STR(""),
+	    .region = r->service->region,
+	    .now_us = clock_unix_us()};
+
+	return invoke_init(ex, head_len, &f, &x);
+}
+
 /* What TLS to the target needs of the request. */
 static void
 note_host(struct exchange *ex)
@@ -458,14 +565,15 @@ forward(struct client *c, size_t head_len, const struct route *r)
 {
 	struct worker *w = c->w;
 	struct exchange *ex = exchange_new(c);
+	unsigned status;
 	int rc;
 
 	if (ex == NULL) {
 		answer_here(c, head_len, 503, true);
 		return;
 	}
+	ex->max_requests = r->rule->action.resilience.max_requests;
 	if (!pick(ex, w->current->table, r->rule)) {
-		worker_count(w, COUNTER_NO_TARGET);
 		exchange_free(ex, false);
 		answer_here(c, head_len, 503, false);
 		return;
@@ -476,10 +584,16 @@ forward(struct client *c, size_t head_len, const struct route *r)
 		answer_here(c, head_len, 501, false);
 		return;
 	}
+	status = ex->lambda ? invoke_refuses(c) : 0;
+	if (status != 0) {
+		exchange_free(ex, false);
+		answer_here(c, head_len, status, false);
+		return;
+	}
 	ex->minor = w->msg.minor;
 	ex->method = (uint8_t)w->msg.method_id;
 	ex->keep_alive = w->msg.keep_alive;
-	ex->upgrade = w->msg.upgrade;
+	ex->upgrade = w->msg.upgrade && !ex->lambda;
 	ex->response_ms = w->config->response_timeout_ms;
 	if (c->grpc && msg_grpc_timeout_ms(&w->msg) > 0) {
 		ex->response_ms = msg_grpc_timeout_ms(&w->msg);
@@ -489,7 +603,7 @@ forward(struct client *c, size_t head_len, const struct route *r)
 	ex->idle_ms = r->service->idle_timeout_s * 1000;
 	client_set_idle(c, ex->idle_ms);
 	ex->id_len = request_id(w, ex->id);
-	rc = build_request(ex, head_len, r->listener);
+	rc = ex->lambda ? build_invoke(ex, head_len, r) : build_request(ex, head_len, r->listener);
 	if (rc != 0) {
 		worker_count(w, COUNTER_BAD_REQUEST);
 		c->unread = true;
@@ -498,11 +612,15 @@ forward(struct client *c, size_t head_len, const struct route *r)
 		client_reply(c, rc == -EBADMSG ? 400 : 503, true, false, (struct str){"", 0});
 		return;
 	}
+	retry_init(ex, &r->rule->action.resilience);
 	ex->table = worker_pin(w);
 	c->ex = ex;
 	c->state = CLIENT_EXCHANGE;
 	conn_deadline(&c->conn, ex->idle_ms);
-	upstream_take(ex, false);
+	if (ex->lambda)
+		invoke_gather(ex);
+	else
+		upstream_take(ex, false);
 }
 
 void
@@ -539,6 +657,16 @@ exchange_start(struct client *c, size_t head_len)
 /* ------------------------------------------------------------------ deadlines */
 
 void
+exchange_deadline(struct exchange *ex, uint32_t ms)
+{
+	uint64_t now = ex->w->net.now_ms;
+
+	if (unlikely(ex->try_end_ms != 0))
+		ms = (uint32_t)MIN(ms, ex->try_end_ms > now ? ex->try_end_ms - now : 0);
+	conn_deadline(&ex->up->conn, ms);
+}
+
+void
 exchange_client_timeout(struct exchange *ex)
 {
 	struct client *c = ex->client;
@@ -551,7 +679,8 @@ exchange_client_timeout(struct exchange *ex)
 	} else if (c->conn.sending && !conn_progress(&c->conn)) {
 		worker_count(ex->w, COUNTER_CLIENT_TIMEOUT);
 		exchange_break(ex);
-	} else if (!ex->to_target.done && ex->wait == WAIT_ANSWER && !ex->up->conn.sending && !c->grpc) {
+	} else if (ex->wait == WAIT_GATHER ||
+		   (!ex->to_target.done && ex->wait == WAIT_ANSWER && !ex->up->conn.sending && !c->grpc)) {
 		worker_count(ex->w, COUNTER_CLIENT_TIMEOUT);
 		exchange_fail(ex, 408);
 	} else {
@@ -565,13 +694,21 @@ exchange_target_timeout(struct exchange *ex)
 	struct conn *up = &ex->up->conn;
 	bool late;
 
+	if (ex->try_end_ms != 0 && ex->w->net.now_ms >= ex->try_end_ms) {
+		retry_late(ex);
+		return;
+	}
 	switch (ex->wait) {
 	case WAIT_CONNECT:
 		upstream_give(ex, false);
 		request_unreachable(ex, -ETIMEDOUT);
 		return;
 	case WAIT_ANSWER:
-		late = up->sending ? !conn_progress(up) : ex->to_target.done;
+		/* With a time of its own the request has no other. */
+		late = ex->try_end_ms == 0 && (up->sending ? !conn_progress(up) : ex->to_target.done);
+		break;
+	case WAIT_INVOKED:
+		late = true;
 		break;
 	case WAIT_BODY:
 		/* A stream of messages may be silent for as long as it likes. */
@@ -585,8 +722,10 @@ exchange_target_timeout(struct exchange *ex)
 		worker_count(ex->w, COUNTER_ANSWER_TIMEOUT);
 		if (ex->grpc_deadline)
 			ex->client->grpc_status = GRPC_DEADLINE_EXCEEDED;
+		else
+			health_report(ex->w, ex->group, ex->target, OUTCOME_ERROR);
 		exchange_fail(ex, 504);
 	} else {
-		conn_deadline(up, ex->idle_ms);
+		exchange_deadline(ex, ex->idle_ms);
 	}
 }

@@ -1,7 +1,11 @@
 /* pass.c - TLS passthrough: gather the ClientHello, find the target, carry. */
+#include "health.h"
 #include "pass.h"
 
 #include "../http/hello.h"
+#include "../net/sock.h"
+#include "breaker.h"
+#include "finder.h"
 #include "relay.h"
 #include "upstream.h"
 #include <errno.h>
@@ -26,9 +30,11 @@ struct pass {
 	struct table_ref *table; /* as long as another target may be needed */
 	struct buf *hello;
 	uint32_t group;	 /* index in the table */
+	uint64_t key;	 /* the client's, for the group's consistent hash */
 	uint32_t counts; /* slot of the target that this is in flight to, or SLOT_NONE */
 	uint32_t vpc;
 	struct addr addr;
+	uint32_t max_requests; /* resilience.max_requests: connections here */
 	uint32_t idle_ms;
 	uint64_t active_ms; /* when a byte last went either way */
 	struct relay to_target, to_client;
@@ -205,6 +211,7 @@ target_connected(struct conn *c, int error)
 		return;
 	}
 	worker_count(p->w, COUNTER_PASSED);
+	health_report(p->w, p->group, p->counts, OUTCOME_GOOD);
 	forget_table(p);
 	p->state = PASS_OPEN;
 	p->hello = NULL;
@@ -270,49 +277,74 @@ open_target(struct pass *p)
 
 /* ------------------------------------------------------------------ which one */
 
-static void
-set_target(struct pass *p, const struct group *g, const struct target *t)
+/* False: it is known by a name that has no address, or no other than the one that was tried. */
+static bool
+set_target(struct pass *p, const struct group *g, const struct target *t, uint32_t avoid)
 {
+	struct addr tried = p->addr;
+
+	if (!finder_next(p->w, t, &p->addr) || (t->slot == avoid && addr_eq(&p->addr, &tried)))
+		return false;
 	p->group = g->index;
 	p->vpc = g->vpc;
-	p->addr = t->addr;
 	p->counts = t->slot;
 	slot_count(worker_slot(p->w, t->slot));
 	upstream_count(worker_slot(p->w, t->slot), 1);
+	return true;
 }
 
-/* False: no group has a target. */
+/* False: no group has a usable target, or they are all full: it is counted which. */
 static bool
 pick(struct pass *p, const struct table *t, const struct rule *rule)
 {
-	const struct forward *f;
-	const struct group *g;
+	struct worker *w = p->w;
+	struct caller caller = {0};
+	const struct forward *f = NULL;
+	const struct target *target = NULL;
+	const struct group *g = NULL;
+	char source[ADDR_TEXT_MAX];
 
-	if (rule->action.kind != ACTION_FORWARD)
+	if (rule->action.kind == ACTION_FORWARD) {
+		sock_peer(p->client.fd, source);
+		caller.source = str_of(source);
+		f = balance_forward(&w->balance, t, &rule->action, worker_slot(w, rule->slot), &caller);
+	}
+	if (f != NULL)
+		g = table_group(t, f->group);
+	if (g != NULL) {
+		p->key = caller_hash(&g->hash_key, &caller);
+		target = balance_target(&w->balance, g, p->key, SLOT_NONE);
+	}
+	if (target == NULL) {
+		worker_count(w, COUNTER_NO_TARGET);
 		return false;
-	f = balance_forward(t, &rule->action, worker_slot(p->w, rule->slot));
-	if (f == NULL)
+	}
+	p->max_requests = rule->action.resilience.max_requests;
+	target = breaker_pick(p->w, g, target, p->max_requests);
+	if (target == NULL) {
+		worker_count(p->w, COUNTER_TARGETS_FULL);
 		return false;
-	g = table_group(t, f->group);
+	}
 	slot_count(worker_slot(p->w, f->slot));
 	slot_count(worker_slot(p->w, g->slot));
-	set_target(p, g, balance_target(g, worker_slot(p->w, g->slot), SLOT_NONE));
-	return true;
+	return set_target(p, g, target, SLOT_NONE);
 }
 
-/* Of the same group. */
+/* Of the same group, as it is now: not one that was removed meanwhile; or another address of the same. */
 static bool
 pick_another(struct pass *p, uint32_t avoid)
 {
-	const struct group *g = table_group(p->table->table, p->group);
+	const struct group *was = table_group(p->table->table, p->group);
+	const struct group *g = table_group(p->w->current->table, p->group);
 	const struct target *t = NULL;
 
-	if (g != NULL)
-		t = balance_target(g, worker_slot(p->w, g->slot), avoid);
-	if (t == NULL || t->slot == avoid)
+	if (g != NULL && was != NULL && g->slot == was->slot)
+		t = balance_target(&p->w->balance, g, p->key, avoid);
+	if (t != NULL && t->slot != avoid)
+		t = breaker_pick(p->w, g, t, p->max_requests);
+	if (t == NULL || (t->slot == avoid && !target_is_named(t)))
 		return false;
-	set_target(p, g, t);
-	return true;
+	return set_target(p, g, t, avoid);
 }
 
 static void
@@ -322,6 +354,7 @@ unreachable(struct pass *p, int error)
 
 	leave_target(p);
 	worker_count(p->w, COUNTER_CONNECT_FAILED);
+	health_unreachable(p->w, p->group, tried, error);
 	if (p->tries++ > 0 || error == -EMFILE || error == -ENFILE || !pick_another(p, tried)) {
 		end(p, false);
 		return;
@@ -357,7 +390,7 @@ begin(struct pass *p, struct str name)
 	slot_count(worker_slot(w, s->slot));
 	slot_count(worker_slot(w, l->fallback.slot));
 	if (!pick(p, t, &l->fallback)) {
-		refuse(p, COUNTER_NO_TARGET);
+		end(p, false);
 		return;
 	}
 	p->state = PASS_CONNECT;
@@ -491,6 +524,20 @@ pass_drain(struct worker *w)
 
 		if (p->state == PASS_HELLO && !p->ended)
 			end(p, false);
+	}
+}
+
+void
+pass_cut(struct worker *w, uint32_t slot)
+{
+	list_each_safe(it, &w->passes)
+	{
+		struct pass *p = container_of(it, struct pass, link);
+
+		if (p->counts != slot || p->ended)
+			continue;
+		worker_count(w, COUNTER_DRAIN_CUT);
+		end(p, true);
 	}
 }
 

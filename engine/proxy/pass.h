@@ -11,6 +11,8 @@
 void pass_accepted(struct worker *w, int fd, uint32_t place, uint32_t serial);
 /* The worker stops: those that have not said what they want are closed, the others may go on. */
 void pass_drain(struct worker *w);
+/* Cuts off what is on its way to the target of a slot. */
+void pass_cut(struct worker *w, uint32_t slot);
 /* Cuts off what is left. */
 void pass_cut_all(struct worker *w);
 

@@ -1,6 +1,7 @@
 /* request.c - the first half of an exchange: the request, to the target. */
 #include "exchange.h"
 
+#include "health.h"
 #include "upstream.h"
 #include <errno.h>
 
@@ -13,7 +14,7 @@ send_request(struct exchange *ex, struct buf *b)
 	ex->delayed = false;
 	ex->in_flight = true;
 	ex->to_target.sent_ms = ex->w->net.now_ms;
-	conn_deadline(up, ex->whole ? ex->response_ms : ex->idle_ms);
+	exchange_deadline(ex, ex->whole ? ex->response_ms : ex->idle_ms);
 	conn_frame(up, ex->head, ex->to_target.done && ex->to_target.after == NULL);
 	if (b != NULL)
 		conn_send_both(up, ex->request, b);
@@ -30,9 +31,9 @@ request_connected(struct exchange *ex)
 	conn_await(&ex->up->conn, BUF_MID);
 	/* One send of a large body's beginning is cheaper than two, and the target does not wait for it: the
 	 * bytes are in the socket. */
-	if (!ex->to_target.done && c->conn.more && !c->conn.ended) {
+	if (!ex->to_target.done && c->conn.more && !c->conn.ended && c->in == NULL) {
 		ex->delayed = true;
-		conn_deadline(&ex->up->conn, ex->idle_ms);
+		exchange_deadline(ex, ex->idle_ms);
 		conn_recv(&c->conn, BUF_BIG);
 	} else {
 		send_request(ex, NULL);
@@ -43,11 +44,16 @@ void
 request_unreachable(struct exchange *ex, int error)
 {
 	worker_count(ex->w, COUNTER_CONNECT_FAILED);
-	if (ex->tries++ == 0 && error != -EMFILE && error != -ENFILE && exchange_pick_another(ex)) {
-		worker_count(ex->w, COUNTER_RETRIES);
-		ex->wait = WAIT_CONNECT;
-		upstream_take(ex, false);
-		return;
+	health_unreachable(ex->w, ex->group, ex->target, error);
+	if (error != -EMFILE && error != -ENFILE) {
+		if (retry_try(ex, RETRY_CONNECT | RETRY_5XX | RETRY_GATEWAY))
+			return;
+		if (ex->tries++ == 0 && exchange_pick_another(ex)) {
+			worker_count(ex->w, COUNTER_RETRIES);
+			ex->wait = WAIT_CONNECT;
+			upstream_take(ex, false);
+			return;
+		}
 	}
 	exchange_fail(ex, 503);
 }
@@ -72,9 +78,12 @@ request_replayable(const struct exchange *ex)
 void
 request_replay(struct exchange *ex)
 {
+	if (retry_leave(ex) != 0) {
+		exchange_fail(ex, 503);
+		return;
+	}
 	worker_count(ex->w, COUNTER_RETRIES);
 	ex->tries++;
-	upstream_give(ex, false);
 	ex->wait = WAIT_CONNECT;
 	if (exchange_pick_another(ex))
 		upstream_take(ex, false);
@@ -82,12 +91,14 @@ request_replay(struct exchange *ex)
 		upstream_take(ex, true);
 }
 
+static void client_body(struct exchange *ex, struct buf *b);
+
 static void
 request_done(struct exchange *ex)
 {
 	struct client *c = ex->client;
 
-	conn_deadline(&ex->up->conn, ex->response_ms);
+	exchange_deadline(ex, ex->response_ms);
 	/* The next request's receive: it also tells of a client that resets. */
 	if (ex->keep_alive && c->in == NULL)
 		conn_await(&c->conn, BUF_SMALL);
@@ -99,12 +110,19 @@ request_more(struct exchange *ex)
 {
 	struct relay *r = &ex->to_target;
 	struct client *c = ex->client;
+	struct buf *b = c->in;
 
 	if (relay_next(r) != NULL) {
-		conn_deadline(&ex->up->conn, ex->idle_ms);
+		exchange_deadline(ex, ex->idle_ms);
+		/* Trailers of a stream are a send of their own. */
+		if (unlikely(r->head > 0))
+			exchange_forget(ex);
 		exchange_send(ex, r, &ex->up->conn);
 	} else if (r->done) {
 		request_done(ex);
+	} else if (b != NULL) {
+		c->in = NULL;
+		client_body(ex, b);
 	} else if (c->conn.ended) {
 		request_end(ex, c->conn.error);
 	} else {
@@ -119,14 +137,7 @@ request_sent(struct exchange *ex, int error)
 	struct relay *r = &ex->to_target;
 
 	ex->in_flight = false;
-	/* What went with the head goes with it again. */
-	if (ex->up->conn.unseen && ex->request != NULL && r->sending != NULL) {
-		struct buf *b = r->sending;
-
-		r->sending = NULL;
-		if (buf_gather(ex->w->net.pools, &ex->request, b) != 0)
-			exchange_forget(ex);
-	}
+	retry_keep(ex);
 	exchange_drop(ex, &r->sending);
 	relay_sent(r, ex->w->net.now_ms);
 	if (ex->wait == WAIT_TUNNEL) {
@@ -144,15 +155,26 @@ request_sent(struct exchange *ex, int error)
 		/* The target may have answered before it closed: the receive will tell. */
 		if (!r->done)
 			ex->client->unread = true;
+		ex->keeping = ex->keeping && r->done;
 		r->done = true;
 		ex->keep_alive = ex->keep_alive && !ex->client->unread;
 		ex->up_keep = false;
 		return;
 	}
 	/* A stream may yet be refused. */
-	if (!request_replayable(ex) && !(ex->h2 && ex->whole))
+	if (!ex->keeping && !request_replayable(ex) && !(ex->h2 && ex->whole))
 		exchange_forget(ex);
 	request_more(ex);
+}
+
+/* It came while the request goes to another target: the first send has it. */
+static void
+more_to_send(struct exchange *ex, struct buf *b)
+{
+	if (buf_gather(ex->w->net.pools, &ex->request, b) != 0)
+		exchange_fail(ex, 503);
+	else
+		ex->whole = ex->to_target.done && ex->to_target.after == NULL;
 }
 
 static void
@@ -171,6 +193,14 @@ client_body(struct exchange *ex, struct buf *b)
 		return;
 	}
 	c->in = rest;
+	if (ex->wait == WAIT_GATHER) {
+		invoke_body(ex, b);
+		return;
+	}
+	if (ex->wait == WAIT_CONNECT) {
+		more_to_send(ex, b);
+		return;
+	}
 	if (relay_has(r, b))
 		r->sending = b;
 	else
@@ -181,6 +211,14 @@ client_body(struct exchange *ex, struct buf *b)
 		request_more(ex);
 }
 
+/* It was asked for before the request went to another target, whose connection is not done with what was
+ * there then: request_more comes back to what came. */
+static bool
+is_early(const struct exchange *ex)
+{
+	return !ex->to_target.done && ex->up != NULL && ex->up->conn.sending;
+}
+
 void
 request_data(struct exchange *ex, struct buf *b)
 {
@@ -188,7 +226,7 @@ request_data(struct exchange *ex, struct buf *b)
 
 	if (ex->wait == WAIT_TUNNEL)
 		tunnel_data(ex, &ex->to_target, b, &ex->up->conn);
-	else if (!ex->to_target.done)
+	else if (!ex->to_target.done && !is_early(ex))
 		client_body(ex, b);
 	else if (buf_gather(ex->w->net.pools, &c->in, b) != 0)
 		client_close(c);
@@ -204,10 +242,13 @@ request_end(struct exchange *ex, int error)
 		return;
 	}
 	/* A client that has sent all it has to may close its half and wait. */
-	if (error == 0 && ex->to_target.done)
+	if (error == 0 && (ex->to_target.done || is_early(ex)))
 		return;
 	if (error == 0 && exchange_end(&ex->to_target, &c->conn) == 0) {
-		request_more(ex);
+		if (ex->wait == WAIT_GATHER)
+			invoke_gather(ex);
+		else if (ex->wait != WAIT_CONNECT)
+			request_more(ex);
 		return;
 	}
 	worker_count(ex->w, COUNTER_CLIENT_GONE);

@@ -1,6 +1,7 @@
 /* trunk.c - HTTP/2 connections to targets. */
 #include "trunk.h"
 
+#include "finder.h"
 #include "mux.h"
 #include <errno.h>
 
@@ -234,7 +235,8 @@ trunk_take(struct exchange *ex, struct upstream *u, const struct conn_events *ev
 	struct trunk *t = worker_slot(ex->w, ex->target)->trunks;
 	int rc;
 
-	while (t != NULL && (t->host != ex->host_hash || !mux_has_room(t->mux)))
+	while (
+	    t != NULL && (t->host != ex->host_hash || !mux_has_room(t->mux) || !addr_eq(&t->addr, &ex->addr)))
 		t = t->next;
 	if (t == NULL && (rc = trunk_open(ex, &t)) != 0)
 		return rc;
@@ -243,16 +245,33 @@ trunk_take(struct exchange *ex, struct upstream *u, const struct conn_events *ev
 	return mux_open(t->mux, &u->conn, events);
 }
 
+/* No more streams: it is closed when it has none. */
+static void
+trunk_leave_one(struct trunk *t)
+{
+	target_del(t);
+	if (t->mux->nstreams == 0)
+		trunk_close(t);
+}
+
 void
 trunk_retire(struct worker *w, uint32_t slot)
 {
 	struct slot *s = worker_slot(w, slot);
-	struct trunk *t;
 
-	while ((t = s->trunks) != NULL) {
-		target_del(t);
-		if (t->mux->nstreams == 0)
-			trunk_close(t);
+	while (s->trunks != NULL)
+		trunk_leave_one(s->trunks);
+}
+
+void
+trunk_leave(struct worker *w, uint32_t slot)
+{
+	struct trunk *t = worker_slot(w, slot)->trunks, *next;
+
+	for (; t != NULL; t = next) {
+		next = t->next;
+		if (finder_left(w, slot, &t->addr))
+			trunk_leave_one(t);
 	}
 }
 

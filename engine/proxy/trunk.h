@@ -8,6 +8,8 @@
 int trunk_take(struct exchange *ex, struct upstream *u, const struct conn_events *events);
 /* No exchange will use this target again: its trunks are closed when their streams have ended. */
 void trunk_retire(struct worker *w, uint32_t slot);
+void trunk_leave(
+    struct worker *w, uint32_t slot); /* the same for those to addresses that its name no longer has */
 /* Frees the descriptor of an idle one of any target; false when there is none. */
 bool trunk_shed(struct worker *w);
 void trunk_fini(struct worker *w); /* the memory of those that were closed */

@@ -3,6 +3,7 @@
 #include "upstream.h"
 
 #include "../net/sock.h"
+#include "finder.h"
 #include "keyring.h"
 #include "trunk.h"
 #include <errno.h>
@@ -220,7 +221,7 @@ find_idle(const struct exchange *ex)
 
 	if (u == &retired)
 		return NULL;
-	while (u != NULL && u->host != ex->host_hash)
+	while (u != NULL && (u->host != ex->host_hash || !addr_eq(&u->addr, &ex->addr)))
 		u = u->next;
 	return u;
 }
@@ -238,6 +239,7 @@ take_new(struct exchange *ex)
 		u->ex = ex;
 		u->target = ex->target;
 		u->host = ex->host_hash;
+		u->addr = ex->addr;
 		u->reused = false;
 		u->prev = u->next = NULL;
 		list_init(&u->idle);
@@ -252,7 +254,7 @@ take_new(struct exchange *ex)
 		worker_count(w, COUNTER_REUSED);
 		request_connected(ex);
 	} else {
-		conn_deadline(&u->conn, w->config->connect_timeout_ms);
+		exchange_deadline(ex, w->config->connect_timeout_ms);
 	}
 }
 
@@ -283,7 +285,8 @@ upstream_give(struct exchange *ex, bool keep)
 	ex->up = NULL;
 	u->ex = NULL;
 	if (!keep || u->conn.ended || conn_is_stream(&u->conn) || s->idle == &retired ||
-	    s->nidle >= ex->w->config->pool_max || ex->w->stopping) {
+	    s->nidle >= ex->w->config->pool_max || ex->w->stopping ||
+	    finder_left(ex->w, ex->target, &u->addr)) {
 		conn_close(&u->conn);
 	} else {
 		pool_add(u);
@@ -302,6 +305,18 @@ upstream_retire(struct worker *w, uint32_t slot)
 	while (s->idle != NULL && s->idle != &retired)
 		drop_idle(s->idle);
 	s->idle = &retired;
+}
+
+void
+upstream_leave(struct worker *w, uint32_t slot)
+{
+	struct upstream *u = worker_slot(w, slot)->idle, *next;
+
+	for (; u != NULL && u != &retired; u = next) {
+		next = u->next;
+		if (finder_left(w, slot, &u->addr))
+			drop_idle(u);
+	}
 }
 
 bool

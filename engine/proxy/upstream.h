@@ -11,7 +11,8 @@ struct upstream {
 	struct upstream *prev, *next; /* idle list of its target, or free list */
 	struct list idle;	      /* the worker's, longest idle first */
 	uint32_t target;	      /* slot */
-	uint64_t host;		      /* exchange.host_hash: what TLS was told */
+	struct addr addr;
+	uint64_t host; /* exchange.host_hash: what TLS was told */
 	bool reused;
 };
 
@@ -29,6 +30,8 @@ int upstream_secure(struct exchange *ex, struct conn *c, const struct addr *a);
 void upstream_give(struct exchange *ex, bool keep);
 /* No exchange will use this target again: close its idle connections, keep none from now on. */
 void upstream_retire(struct worker *w, uint32_t slot);
+/* Closes the idle connections to addresses that its name no longer has. */
+void upstream_leave(struct worker *w, uint32_t slot);
 /* Frees the descriptor of one idle connection of any target, HTTP/2 or not; false when there is none. */
 bool upstream_shed(struct worker *w);
 

@@ -2,6 +2,9 @@
 #include "worker.h"
 
 #include "client.h"
+#include "drain.h"
+#include "finder.h"
+#include "health.h"
 #include "keyring.h"
 #include "mux.h"
 #include "pass.h"
@@ -176,6 +179,8 @@ static void
 adopt(struct worker *w, const struct publication *p)
 {
 	struct table_ref *ref = calloc(1, sizeof(*ref));
+	/* The control thread keeps it until this is over. */
+	const struct table *before = w->current != NULL ? w->current->table : NULL;
 	const uint32_t *retired;
 	uint32_t n;
 
@@ -188,12 +193,16 @@ adopt(struct worker *w, const struct publication *p)
 		close_listeners(w, p->table);
 	for (uint32_t i = 0; i < p->nopenings; i++)
 		open_listener(w, &p->openings[i]);
+	health_adopt(w, before);
+	finder_hear(w);
 	retired = table_retired(p->table, &n);
 	for (uint32_t i = 0; i < n; i++) {
 		upstream_retire(w, retired[i]);
 		trunk_retire(w, retired[i]);
 		keyring_drop(w, retired[i]);
+		finder_drop(w, retired[i]);
 	}
+	drain_adopt(w, p->drains, p->ndrains);
 	engine_acknowledge(w->engine);
 }
 
@@ -205,6 +214,7 @@ begin_stop(struct worker *w)
 	close_listeners(w, NULL);
 	leave_clients(w, false);
 	pass_drain(w);
+	health_stop(w);
 	timer_set(&w->net.wheel, &w->tick, w->net.now_ms + TICK_MS);
 }
 
@@ -214,8 +224,10 @@ on_wake(struct op *op, int result, uint32_t flags)
 	struct worker *w = container_of(op, struct worker, wake_op);
 	const struct publication *p = engine_publication(w->engine);
 
+	health_hear(w);
 	if (p != NULL && (w->current == NULL || w->current->table != p->table))
 		adopt(w, p);
+	finder_hear(w);
 	if (engine_stopping(w->engine) && !w->stopping)
 		begin_stop(w);
 	ring_read(w->net.ring, &w->wake_op, w->wake_fd, &w->wake_value, sizeof(w->wake_value));
@@ -307,8 +319,10 @@ begin(struct worker *w)
 	if (rc != 0)
 		return rc;
 	net->now_ms = clock_ms();
+	w->balance = (struct balance){w->slots, &net->now_ms, w->random[0] | 1};
 	wheel_init(&net->wheel, net->now_ms);
 	timer_init(&w->tick, on_tick);
+	drain_init(w);
 	w->orphans = mux_new_orphans(w);
 	if (w->orphans == NULL)
 		return -ENOMEM;
@@ -328,11 +342,14 @@ begin(struct worker *w)
 	}
 
 static void
-drop_keyrings(struct worker *w)
+empty_slots(struct worker *w)
 {
 	for (uint32_t i = 0; i < SLOT_CHUNKS_MAX && w->slots[i] != NULL; i++)
-		for (uint32_t k = 0; k < SLOT_CHUNK; k++)
+		for (uint32_t k = 0; k < SLOT_CHUNK; k++) {
 			keyring_drop(w, i * SLOT_CHUNK + k);
+			balance_forget(worker_slot(w, i * SLOT_CHUNK + k));
+			finder_drop(w, i * SLOT_CHUNK + k);
+		}
 }
 
 static void
@@ -345,8 +362,10 @@ end(struct worker *w)
 	FREE_LIST(w->free_exchanges, next);
 	FREE_LIST(w->free_streams, next);
 	trunk_fini(w);
+	health_fini(w);
 	free(w->orphans);
-	drop_keyrings(w);
+	empty_slots(w);
+	drain_fini(w);
 	if (w->tls != NULL)
 		tls_world_free(w->tls);
 	while (!list_empty(&w->tables)) {
@@ -384,11 +403,15 @@ worker_start(struct worker *w)
 	list_init(&w->listeners);
 	list_init(&w->clients);
 	list_init(&w->passes);
+	list_init(&w->drains);
 	list_init(&w->shaking);
 	list_init(&w->idle);
 	list_init(&w->idle_trunks);
 	list_init(&w->muxes);
 	list_init(&w->told);
+	list_init(&w->health.inbox);
+	list_init(&w->health.ejections);
+	pthread_mutex_init(&w->health.lock, NULL);
 	w->wake_fd = eventfd(0, EFD_CLOEXEC);
 	if (w->wake_fd < 0)
 		return -errno;

@@ -33,6 +33,22 @@ struct publication {
 	uint32_t nopenings;
 	struct opening *openings;
 	bool places_changed;
+	const struct drain_order *drains;
+	uint32_t ndrains;
+};
+
+/* What this worker has to do with the health of targets (health.h). */
+struct health {
+	pthread_mutex_t lock;  /* of the inbox, alone */
+	struct list inbox;     /* struct notice: other workers' */
+	struct check **checks; /* by slot: those that are this worker's to check */
+	uint32_t size;
+	struct subject **subjects; /* buckets, a power of two of them: what those checks ask */
+	uint32_t nbuckets, nsubjects;
+	uint32_t nnew; /* subjects that the table at hand hurried */
+	struct list ejections;
+	struct probe *free_probes;
+	struct tls_held *trust; /* of probes: none */
 };
 
 struct worker {
@@ -55,7 +71,11 @@ struct worker {
 	struct table_ref *current;
 	struct list listeners;
 	struct list clients;
-	struct list passes;  /* connections that are passed through */
+	struct list passes; /* connections that are passed through */
+	struct list drains; /* drain.c */
+	struct timer drain_timer;
+	uint32_t nexchanges; /* in flight */
+	uint32_t nretries;   /* of those, sent once more */
 	struct list shaking; /* those in a TLS handshake, longest first */
 	uint32_t nshaking;
 	struct list idle;	 /* connections to targets, longest idle first */
@@ -64,7 +84,9 @@ struct worker {
 	struct list told;	 /* streams of them that have something to be told */
 	struct mux *orphans;	 /* mux_new_orphans */
 	struct tls_world *tls;
-	bool paused; /* no accepting: at the limit, or out of descriptors */
+	struct health health;
+	uint64_t found; /* finder.c: what was heard */
+	bool paused;	/* no accepting: at the limit, or out of descriptors */
 	bool stopping;
 	uint64_t stop_ms;
 	struct timer tick;
@@ -80,7 +102,9 @@ struct worker {
 	struct stream *free_streams;
 	struct trunk *free_trunks;
 
+	uint64_t held; /* bytes of bodies that are gathered for functions: LAMBDA_HELD_MAX */
 	uint64_t random[2];
+	struct balance balance;
 	struct msg msg; /* scratch of the message at hand */
 	char head[HEAD_BYTES_MAX + 4096];
 } __attribute__((aligned(64))); /* no cache line belongs to two workers */
@@ -105,7 +129,7 @@ worker_count_bytes(struct worker *w, enum counter id, uint64_t n)
 static inline struct slot *
 worker_slot(struct worker *w, uint32_t slot)
 {
-	return &atomic_load_explicit(&w->slots[slot / SLOT_CHUNK], memory_order_relaxed)[slot % SLOT_CHUNK];
+	return slot_at(w->slots, slot);
 }
 
 /* A request was routed through this slot. The control thread reads the count while we write it. */
@@ -127,6 +151,10 @@ const struct publication *engine_publication(struct engine *e);
 bool engine_stopping(struct engine *e);
 const struct ring_features *engine_ring_features(struct engine *e);
 const uint8_t *engine_tls_secret(struct engine *e); /* TLS_SECRET bytes */
-void engine_acknowledge(struct engine *e);	    /* wakes the control thread that waits in publish */
+unsigned engine_nworkers(const struct engine *e);
+struct worker *engine_worker(struct engine *e, unsigned index);
+struct event_queue *engine_event_queue(struct engine *e);
+struct finder *engine_finder(struct engine *e); /* NULL: not yet */
+void engine_acknowledge(struct engine *e);	/* wakes the control thread that waits in publish */
 
 #endif

@@ -8,7 +8,7 @@
 #include "hosts.h"
 #include "limits.h"
 #include <errno.h>
-#include <inttypes.h>
+#include <stdatomic.h>
 
 /* ------------------------------------------------------------------ parts */
 
@@ -37,8 +37,10 @@ service_put(struct service *s)
 struct group *
 group_new(void)
 {
+	static _Atomic uint64_t serial;
 	struct group *g = xcalloc(1, sizeof(*g));
 
+	g->serial = atomic_fetch_add(&serial, 1) + 1;
 	g->magic = GROUP_MAGIC;
 	g->refs = 1;
 	return g;
@@ -54,6 +56,46 @@ group_put(struct group *g)
 	arena_fini(&g->arena);
 	g->magic = 0;
 	free(g);
+}
+
+void
+health_check_default(struct health_check *c)
+{
+	static struct code_range ok = {200, 200};
+
+	*c = (struct health_check){.path = STR("/"),
+	    .interval_ms = 30000,
+	    .timeout_ms = 5000,
+	    .healthy = 5,
+	    .unhealthy = 2,
+	    .ncodes = 1,
+	    .codes = &ok};
+}
+
+void
+passive_check_default(struct passive_check *c)
+{
+	*c = (struct passive_check){.failures = 5,
+	    .errors = 5,
+	    .ejection_ms = 30000,
+	    .ejection_max_ms = 300000,
+	    .ejected_percent = 10};
+}
+
+void
+group_check_default(const struct group *g, struct health_check *c)
+{
+	bool sees = g->protocol != GROUP_TCP;
+
+	health_check_default(c);
+	c->enabled = (g->type == GROUP_IP || g->type == GROUP_INSTANCE) && sees && g->version == GROUP_HTTP1;
+	if (!sees)
+		c->protocol = CHECK_TCP;
+	else if (g->version == GROUP_GRPC)
+		c->protocol = CHECK_GRPC;
+	else
+		c->protocol = g->protocol == GROUP_HTTPS ? CHECK_HTTPS : CHECK_HTTP;
+	c->http2 = g->version == GROUP_HTTP2;
 }
 
 struct place *
@@ -75,6 +117,7 @@ place_put(struct place *p)
 		return;
 	free(p->scopes);
 	free(p->space);
+	free(p->vpc_arn);
 	p->magic = 0;
 	free(p);
 }
@@ -108,7 +151,8 @@ struct table {
 	struct vec services, groups, places;
 	struct hosts hosts;
 	struct zones *zones;
-	uint32_t nservices, nplaces; /* one more than the largest index */
+	uint32_t nservices, ngroups, nplaces; /* one more than the largest index */
+	uint32_t nnamed;		      /* groups with targets that are known by name */
 	uint32_t *retired;
 	uint32_t nretired;
 };
@@ -141,6 +185,14 @@ table_place(const struct table *t, uint32_t index)
 	return vec_at(&t->places, index);
 }
 
+uint32_t
+table_group_differs(const struct table *a, const struct table *b, uint32_t from)
+{
+	CHECK(a, TABLE_MAGIC);
+	CHECK(b, TABLE_MAGIC);
+	return vec_differ(&a->groups, &b->groups, from);
+}
+
 const struct service *
 table_sole(const struct table *t, const struct place *p)
 {
@@ -159,6 +211,20 @@ table_nservices(const struct table *t)
 {
 	CHECK(t, TABLE_MAGIC);
 	return t->nservices;
+}
+
+uint32_t
+table_ngroups(const struct table *t)
+{
+	CHECK(t, TABLE_MAGIC);
+	return t->ngroups;
+}
+
+bool
+table_has_names(const struct table *t)
+{
+	CHECK(t, TABLE_MAGIC);
+	return t->nnamed > 0;
 }
 
 const struct zones *
@@ -273,6 +339,8 @@ build_new(const struct table *base)
 	t->hosts = base->hosts;
 	t->hosts.buckets = vec_share(&base->hosts.buckets);
 	t->nservices = base->nservices;
+	t->ngroups = base->ngroups;
+	t->nnamed = base->nnamed;
 	t->nplaces = base->nplaces;
 	t->zones = base->zones;
 	if (t->zones != NULL)
@@ -312,6 +380,15 @@ build_service(struct build *b, uint32_t index, struct service *part)
 	vec_set(&b->t->services, index, part);
 }
 
+static uint32_t
+has_names(const struct group *g)
+{
+	for (uint32_t i = 0; g != NULL && i < g->ntargets; i++)
+		if (target_is_named(&g->targets[i]))
+			return 1;
+	return 0;
+}
+
 void
 build_group(struct build *b, uint32_t index, struct group *part)
 {
@@ -319,7 +396,9 @@ build_group(struct build *b, uint32_t index, struct group *part)
 	if (part != NULL) {
 		CHECK(part, GROUP_MAGIC);
 		assert(part->index == index);
+		b->t->ngroups = MAX(b->t->ngroups, index + 1);
 	}
+	b->t->nnamed += has_names(part) - has_names(vec_at(&b->t->groups, index));
 	vec_set(&b->t->groups, index, part);
 }
 
@@ -442,6 +521,7 @@ place_own(struct vec *places, uint32_t index)
 	if (p->nscopes > 0)
 		memcpy(own->scopes, p->scopes, p->nscopes * sizeof(*p->scopes));
 	own->space = p->space == NULL ? NULL : xstrdup(p->space);
+	own->vpc_arn = p->vpc_arn == NULL ? NULL : xstrdup(p->vpc_arn);
 	place_put(p);
 	*cell = own;
 	return own;
@@ -490,6 +570,7 @@ build_seal(struct build *b, struct table **t, struct clash *clash)
 		return rc;
 	places_count(b);
 	b->t->nservices = vec_end(&b->t->services, b->t->nservices);
+	b->t->ngroups = vec_end(&b->t->groups, b->t->ngroups);
 	b->t->nplaces = vec_end(&b->t->places, b->t->nplaces);
 	*t = b->t;
 	b->t = NULL;
@@ -508,264 +589,4 @@ build_abort(struct build *b)
 	free(b->uses);
 	b->magic = 0;
 	free(b);
-}
-
-/* ------------------------------------------------------------------ printing */
-
-/* As it is, or in quotes when a blank, a quote or an unprintable byte would make the line unclear. */
-static void
-print_value(struct text *out, struct str s)
-{
-	bool plain = s.len > 0;
-
-	for (uint32_t i = 0; i < s.len && plain; i++)
-		plain = s.p[i] > ' ' && s.p[i] != 0x7f && s.p[i] != '"' && s.p[i] != '\\';
-	if (plain) {
-		text_str(out, s);
-		return;
-	}
-	text_char(out, '"');
-	for (uint32_t i = 0; i < s.len; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-
-		if (c == '"' || c == '\\')
-			text_printf(out, "\\%c", c);
-		else if (c < ' ' || c >= 0x7f)
-			text_printf(out, "\\x%02x", c);
-		else
-			text_char(out, (char)c);
-	}
-	text_char(out, '"');
-}
-
-static void
-print_match(struct text *out, const struct match *m)
-{
-	static const char *const ops[] = {[MATCH_ANY] = "any",
-	    [MATCH_EXACT] = "exact",
-	    [MATCH_PREFIX] = "prefix",
-	    [MATCH_CONTAINS] = "contains"};
-
-	if (m->method.len > 0) {
-		text_printf(out, " method=");
-		print_value(out, m->method);
-	}
-	if (m->path_op != MATCH_ANY) {
-		text_printf(out, " path-%s=", ops[m->path_op]);
-		print_value(out, m->path);
-		if (m->path_case)
-			text_printf(out, " path-case-sensitive");
-	}
-	for (uint32_t i = 0; i < m->nheaders; i++) {
-		const struct header_match *h = &m->headers[i];
-
-		text_printf(out, " header-%s=" STR_FMT ":", ops[h->op], STR_ARG(h->name));
-		print_value(out, h->value);
-	}
-	if (m->nheaders > 0 && m->header_case)
-		text_printf(out, " header-case-sensitive");
-}
-
-/* What its targets speak, unless it is HTTP/1.1 without TLS. */
-static void
-print_group_protocol(struct text *out, const struct group *g)
-{
-	static const char *const protocols[] = {
-	    [GROUP_HTTP] = "HTTP", [GROUP_HTTPS] = "HTTPS", [GROUP_TCP] = "TCP"};
-	static const char *const versions[] = {
-	    [GROUP_HTTP1] = "", [GROUP_HTTP2] = "/HTTP2", [GROUP_GRPC] = "/GRPC"};
-
-	if (g->protocol == GROUP_HTTP && g->version == GROUP_HTTP1)
-		return;
-	text_printf(out, "/%s%s", protocols[g->protocol], versions[g->version]);
-	if (g->protocol == GROUP_HTTPS && (g->ca.len > 0 || g->verify_system))
-		text_printf(out, "/verified");
-	if (g->protocol == GROUP_HTTPS && g->ca.len > 0)
-		text_printf(out, ":%s" STR_FMT, g->verify_system ? "system+" : "", STR_ARG(g->ca_mark));
-}
-
-static void
-print_action(struct text *out, const struct table *t, const struct action *a)
-{
-	char addr[ADDR_TEXT_MAX];
-
-	if (a->kind == ACTION_FIXED) {
-		text_printf(out, " -> fixed-response %u\n", a->status);
-		return;
-	}
-	text_printf(out, " -> forward");
-	for (uint32_t i = 0; i < a->nforwards; i++) {
-		const struct forward *f = &a->forwards[i];
-		const struct group *g = table_group(t, f->group);
-
-		text_printf(out, " " STR_FMT ":%u{", STR_ARG(f->name), f->weight);
-		for (uint32_t j = 0; g != NULL && j < g->ntargets; j++) {
-			addr_print(&g->targets[j].addr, addr);
-			text_printf(out, "%s%s", j > 0 ? "," : "", addr);
-		}
-		text_char(out, '}');
-		if (g != NULL)
-			print_group_protocol(out, g);
-	}
-	text_char(out, '\n');
-}
-
-static bool
-place_has_scope(const struct place *p, uint32_t scope)
-{
-	for (uint32_t i = 0; i < p->nscopes; i++)
-		if (p->scopes[i] == scope)
-			return true;
-	return false;
-}
-
-/* What is shown in a handshake, and asked for. */
-static void
-print_tls(struct text *out, const struct service *s)
-{
-	if (s->ncertificates > 0 && s->certificates[0].local)
-		text_printf(out, " certificate=local-ca");
-	else if (s->ncertificates > 0)
-		text_printf(out, " certificate=own:" STR_FMT, STR_ARG(s->certificates[0].mark));
-	if (s->client_ca.len > 0)
-		text_printf(out, " client-ca=" STR_FMT, STR_ARG(s->client_ca_mark));
-}
-
-/* What all routes of a listener in a network share: ` HTTP places hosts`. False: it is offered nowhere. */
-static bool
-print_where(struct text *out, const struct table *t, const struct service *s, const struct listener *l,
-    uint32_t scope)
-{
-	static const char *const protocols[] = {[PROTOCOL_HTTP] = "HTTP",
-	    [PROTOCOL_HTTPS] = "HTTPS",
-	    [PROTOCOL_TLS_PASSTHROUGH] = "TLS_PASSTHROUGH"};
-	char addr[ADDR_TEXT_MAX];
-	const char *before = " ";
-
-	text_printf(out, " %s", protocols[l->protocol]);
-	for (uint32_t i = 0; i < s->nplaces; i++) {
-		const struct place *p = table_place(t, s->places[i]);
-
-		if (p == NULL || addr_port(&p->addr) != l->port || !place_has_scope(p, scope))
-			continue;
-		addr_print(&p->addr, addr);
-		text_printf(out, "%s%s", before, addr);
-		if (p->space != NULL)
-			text_printf(out, "@%s", p->space);
-		before = ",";
-	}
-	if (*before == ' ')
-		return false;
-	before = " ";
-	for (uint32_t i = 0; i < s->nhosts; i++) {
-		if (s->hosts[i].scope != scope)
-			continue;
-		text_printf(out, "%s" STR_FMT, before, STR_ARG(s->hosts[i].name));
-		before = ",";
-	}
-	if (s->idle_timeout_s != IDLE_TIMEOUT_DEFAULT)
-		text_printf(out, " idle-timeout=%" PRIu32, s->idle_timeout_s);
-	if (l->protocol == PROTOCOL_HTTPS)
-		print_tls(out, s);
-	return true;
-}
-
-static void
-print_listener(struct text *out, const struct table *t, const struct service *s, const struct listener *l,
-    const struct scope_name *scope)
-{
-	struct text where = {0};
-	bool offered = print_where(&where, t, s, l, scope->scope);
-
-	for (uint32_t i = 0; offered && i <= l->nrules; i++) {
-		const struct rule *r = i < l->nrules ? &l->rules[i] : &l->fallback;
-
-		text_printf(out, STR_FMT " " STR_FMT "/" STR_FMT " ", STR_ARG(scope->name), STR_ARG(s->name),
-		    STR_ARG(l->name));
-		if (i < l->nrules)
-			text_printf(out, "%" PRIu32, r->priority);
-		else
-			text_printf(out, "default");
-		text_printf(out, " " STR_FMT, STR_ARG(r->name));
-		text_add(out, where.p, where.len);
-		print_match(out, &r->match);
-		print_action(out, t, &r->action);
-	}
-	text_fini(&where);
-}
-
-static void
-print_scope(struct text *out, const struct table *t, const struct service *s, const struct scope_name *scope)
-{
-	uint32_t done = 0, least;
-
-	/* By port; a service has one listener a port. */
-	for (uint32_t n = 0; n < s->nlisteners; n++) {
-		const struct listener *l = NULL;
-
-		least = UINT32_MAX;
-		for (uint32_t i = 0; i < s->nlisteners; i++) {
-			if (s->listeners[i].port > done && s->listeners[i].port < least) {
-				l = &s->listeners[i];
-				least = l->port;
-			}
-		}
-		if (l == NULL)
-			return;
-		print_listener(out, t, s, l, scope);
-		done = least;
-	}
-}
-
-void
-table_print_service(const struct table *t, const struct service *s, struct text *out)
-{
-	CHECK(t, TABLE_MAGIC);
-	CHECK(s, SERVICE_MAGIC);
-	for (uint32_t i = 0; i < s->nscopes; i++)
-		print_scope(out, t, s, &s->scopes[i]);
-}
-
-struct print_row {
-	const struct service *service;
-	const struct scope_name *scope;
-};
-
-static int
-str_compare(struct str a, struct str b)
-{
-	int order = memcmp(a.p, b.p, MIN(a.len, b.len));
-
-	return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
-}
-
-static int
-row_compare(const void *a, const void *b)
-{
-	const struct print_row *x = a, *y = b;
-	int order = str_compare(x->scope->name, y->scope->name);
-
-	return order != 0 ? order : str_compare(x->service->name, y->service->name);
-}
-
-void
-table_print(const struct table *t, struct text *out)
-{
-	struct print_row *rows = NULL;
-	uint32_t n = 0, size = 0;
-
-	CHECK(t, TABLE_MAGIC);
-	for (uint32_t i = 0; i < t->nservices; i++) {
-		const struct service *s = vec_at(&t->services, i);
-
-		for (uint32_t j = 0; s != NULL && j < s->nscopes; j++) {
-			rows = room(rows, n, &size, sizeof(*rows));
-			rows[n++] = (struct print_row){s, &s->scopes[j]};
-		}
-	}
-	if (n > 1)
-		qsort(rows, n, sizeof(*rows), row_compare);
-	for (uint32_t i = 0; i < n; i++)
-		print_scope(out, t, rows[i].service, rows[i].scope);
-	free(rows);
 }

@@ -133,6 +133,35 @@ vec_set(struct vec *v, uint32_t i, void *part)
 	*cell = part;
 }
 
+/* The first index from i on where the two differ; UINT32_MAX: there is none. What they share is passed over.
+ */
+static inline uint32_t
+vec_differ(const struct vec *a, const struct vec *b, uint32_t from)
+{
+	uint64_t end = (uint64_t)FAN << MAX(a->shift, b->shift), i = from;
+
+	while (i < end) {
+		const struct vec_node *x = a->root, *y = b->root;
+		uint32_t shift = a->shift;
+
+		if (a->shift != b->shift) {
+			shift = 0;
+			y = NULL;
+		}
+		for (; x != y && x != NULL && y != NULL && shift > 0; shift -= FAN_BITS) {
+			x = x->at[(i >> shift) % FAN];
+			y = y->at[(i >> shift) % FAN];
+		}
+		if (x == y)
+			i = ((i >> (shift + FAN_BITS)) + 1) << (shift + FAN_BITS);
+		else if (vec_at(a, (uint32_t)i) != vec_at(b, (uint32_t)i))
+			return (uint32_t)i;
+		else
+			i++;
+	}
+	return UINT32_MAX;
+}
+
 /* One more than the largest index in use, which is at most n. */
 static inline uint32_t
 vec_end(const struct vec *v, uint32_t n)

@@ -4,7 +4,8 @@
  * The first byte: 1 the client begins with HTTP/2's preface and settings, 2 a target answers HTTP/2 with
  * settings first, 4 a target closes behind its bytes, 8 the client ends before targets answer. The second:
  * how many bytes come at a time, 0 all. The next two: so many of the rest are the client's, what is left is
- * said by every connection of a target. Paths that begin with /2 go to HTTP/2, /f is answered here.
+ * said by every connection of a target. Paths that begin with /2 go to HTTP/2, /f is answered here, and what
+ * begins with /r or /2r is tried again for every reason there is.
  */
 #include "../../engine/proxy/client.h"
 #include "../../engine/proxy/mux.h"
@@ -26,7 +27,7 @@ enum { FLAG_H2 = 1, FLAG_SETTINGS = 2, FLAG_CLOSES = 4, FLAG_HASTY = 8 };
 enum {
 	SLOT_SERVICE,
 	SLOT_RULE,
-	SLOT_FORWARD = SLOT_RULE + 3,
+	SLOT_FORWARD = SLOT_RULE + 5,
 	SLOT_GROUP = SLOT_FORWARD + 2,
 	SLOT_TARGET = SLOT_GROUP + 2,
 	NSLOTS = SLOT_TARGET + 2
@@ -106,6 +107,10 @@ rule_make(struct rule *r, uint32_t number, struct str path)
 static struct service *
 service_make(const struct addr *a)
 {
+	static const struct resilience resilience = {.timeout_ms = 5000,
+	    .retries = 3,
+	    .retry_on = RETRY_CONNECT | RETRY_TIMEOUT | RETRY_5XX | RETRY_GATEWAY,
+	    .max_requests = 4};
 	struct service *v = service_new();
 	struct listener *l = arena_alloc(&v->arena, sizeof(*l));
 
@@ -114,18 +119,24 @@ service_make(const struct addr *a)
 	v->idle_timeout_s = 60;
 	v->nlisteners = v->nhosts = v->nscopes = v->nplaces = 1;
 	v->listeners = l;
-	*l = (struct listener){.name = STR("web"), .port = addr_port(a), .nrules = 2};
-	l->rules = arena_alloc(&v->arena, 2 * sizeof(*l->rules));
-	rule_make(&l->rules[0], 1, STR("/2"));
+	*l = (struct listener){.name = STR("web"), .port = addr_port(a), .nrules = 4};
+	l->rules = arena_alloc(&v->arena, 4 * sizeof(*l->rules));
+	rule_make(&l->rules[0], 1, STR("/2r"));
 	forward(&l->rules[0].action, &v->arena, 1);
-	rule_make(&l->rules[1], 2, STR("/f"));
-	l->rules[1].action = (struct action){.kind = ACTION_FIXED, .status = 404};
+	rule_make(&l->rules[1], 2, STR("/r"));
+	forward(&l->rules[1].action, &v->arena, 0);
+	for (unsigned i = 0; i < 2; i++)
+		l->rules[i].action.resilience = resilience;
+	rule_make(&l->rules[2], 3, STR("/2"));
+	forward(&l->rules[2].action, &v->arena, 1);
+	rule_make(&l->rules[3], 4, STR("/f"));
+	l->rules[3].action = (struct action){.kind = ACTION_FIXED, .status = 404};
 	l->fallback = (struct rule){.name = STR("default"), .slot = SLOT_RULE};
 	forward(&l->fallback.action, &v->arena, 0);
 	v->hosts = arena_alloc(&v->arena, sizeof(*v->hosts));
 	v->hosts[0] = (struct host_name){SCOPE, STR("shop")};
 	v->scopes = arena_alloc(&v->arena, sizeof(*v->scopes));
-	v->scopes[0] = (struct scope_name){SCOPE, STR("net")};
+	v->scopes[0] = (struct scope_name){.scope = SCOPE, .name = STR("net")};
 	v->places = arena_alloc(&v->arena, sizeof(*v->places));
 	v->places[0] = 0;
 	return v;
@@ -187,8 +198,10 @@ set_up(void)
 	list_init(&w.shaking);
 	list_init(&w.idle);
 	list_init(&w.idle_trunks);
+	list_init(&w.drains);
 	list_init(&w.muxes);
 	list_init(&w.told);
+	list_init(&w.health.ejections);
 	list_init(&w.net.ready);
 	table_ref.table = table_make(&at, &to);
 	list_append(&w.tables, &table_ref.link);
@@ -197,6 +210,7 @@ set_up(void)
 	for (int i = 0; i < BUF_CLASSES; i++)
 		assert(buf_pool_init(&w.net.pools[i], w.net.ring, (enum buf_class)i, &sizes[i]) == 0);
 	w.net.now_ms = clock_ms();
+	w.balance = (struct balance){w.slots, &w.net.now_ms, 1};
 	wheel_init(&w.net.wheel, w.net.now_ms);
 	w.orphans = mux_new_orphans(&w);
 	assert(w.orphans != NULL);

@@ -1,9 +1,10 @@
 /* publish.c - a thousand tables published under load, for the thread sanitizer.
  *
  * The real engine with two workers, targets and clients of every protocol that keep their connections for a
- * while, and a control thread that replaces services, certificates, groups and places. After every publish
- * it asks: the new table must answer. Exit 0 when nothing failed; the sanitizer speaks for itself. A plain
- * main: Criterion aborts under TSan.
+ * while, and a control thread that replaces services, certificates, groups and places: targets come, drain
+ * and leave, are checked in changing ways, and one of each group is dead. After every publish it asks: the
+ * new table must answer. Exit 0 when nothing failed; the sanitizer speaks for itself. A plain main: Criterion
+ * aborts under TSan.
  */
 #include "caller.h"
 #include "site.h"
@@ -151,6 +152,38 @@ check_secure(const struct site *s, SSL_CTX *ctx)
 	caller_end(&c);
 }
 
+static unsigned healthy, draining, ejected;
+
+static void
+hear(void *ctx, const struct target_event *event)
+{
+	healthy += event->to == TARGET_HEALTHY;
+	draining += event->to == TARGET_DRAINING;
+	ejected += event->reason == REASON_EJECTED;
+}
+
+/* What .status and .events ask for. */
+static void
+look(const struct site *s)
+{
+	const struct table *t = engine_table(s->engine);
+	enum target_reason reason;
+	struct draining d;
+
+	for (unsigned i = 0; i < NGROUPS; i++) {
+		const struct group *g = table_group(t, i);
+
+		for (uint32_t k = 0; k < g->ntargets; k++) {
+			engine_inflight(s->engine, g->targets[k].slot);
+			engine_target(s->engine, &g->targets[k], &reason);
+			engine_draining(s->engine, g->targets[k].slot, &d);
+		}
+		for (uint32_t at = 0; engine_removed(s->engine, g->slot, &at, &d);)
+			;
+	}
+	engine_events(s->engine, hear, NULL);
+}
+
 static void
 round_check(struct site *s)
 {
@@ -164,8 +197,7 @@ round_check(struct site *s)
 		check_secure(s, unknown);
 	}
 	engine_stats(s->engine, &stats);
-	for (unsigned i = 0; i < NGROUPS; i++)
-		engine_inflight(s->engine, s->target_slots[i]);
+	look(s);
 	if (s->round % 100 == 99)
 		printf("round %u: %llu requests, %llu tables\n", s->round + 1,
 		    (unsigned long long)stats.requests, (unsigned long long)stats.tables);
@@ -247,6 +279,9 @@ clients_stop(struct origins *o)
 	for (unsigned i = 0; i < NORIGINS; i++)
 		if (atomic_load(&o->answered[i]) < ROUNDS)
 			fail("a target", "too little", i);
+	printf("events: %u healthy, %u draining, %u ejected\n", healthy, draining, ejected);
+	if (healthy == 0 || draining == 0 || ejected == 0)
+		fail("events", "too few", 0);
 }
 
 /* What the engine counted. */

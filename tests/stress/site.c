@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define SCOPE 7
 
@@ -65,6 +66,42 @@ place_make(const struct site *s, uint32_t index, enum protocol protocol)
 	return p;
 }
 
+/* How targets are watched: by checks that change, and come and go, and by what requests see. */
+static void
+watch(const struct site *s, struct group *g)
+{
+	uint32_t turn = s->round / 7 + g->index;
+
+	group_check_default(g, &g->check);
+	g->used = true;
+	g->check.enabled = turn % 4 != 3;
+	g->check.protocol = g->protocol == GROUP_TCP ? CHECK_TCP : g->check.protocol;
+	g->check.interval_ms = 150 + turn % 3 * 50;
+	g->check.timeout_ms = 2000;
+	passive_check_default(&g->passive);
+	g->passive.enabled = turn % 6 != 5;
+	g->passive.failures = 2;
+	g->passive.ejection_ms = 50;
+	g->passive.ejection_max_ms = 200;
+	g->passive.ejected_percent = 50;
+}
+
+static void
+targets_make(const struct site *s, struct group *g, uint16_t port)
+{
+	enum admin admin = (enum admin)(s->round / 3 % 3);
+	bool raw = g->protocol == GROUP_TCP; /* is tried twice at most, whatever the action says */
+
+	g->targets = arena_alloc(&g->arena, NTARGETS * sizeof(*g->targets));
+	for (unsigned pass = 0; pass < 2; pass++)
+		for (uint32_t i = 0; i < NTARGETS; i++)
+			if ((i == TARGET_TURNS && admin != ADMIN_UP) == (pass == 1))
+				g->targets[g->ntargets++] = (struct target){.name = STR("t"),
+				    .addr = local_addr(i == TARGET_DEAD && !raw ? s->dead_port : port),
+				    .admin = i == TARGET_TURNS ? admin : ADMIN_UP,
+				    .slot = s->target_slots[g->index][i]};
+}
+
 /* Targets with TLS are verified, or not, in turns. */
 static struct group *
 group_make(const struct site *s, uint32_t which)
@@ -88,13 +125,15 @@ group_make(const struct site *s, uint32_t which)
 	g->name = str_of(kinds[which].name);
 	g->protocol = kinds[which].protocol;
 	g->version = kinds[which].version;
+	g->drain_ms = 60000; /* who is in the middle of something when its target leaves may end it */
 	g->tls_edition = s->round + 1;
 	if (g->protocol == GROUP_HTTPS && s->round % 2 == 0)
 		g->ca = arena_str(&g->arena, s->ca);
-	g->ntargets = 1;
-	g->targets = arena_alloc(&g->arena, sizeof(*g->targets));
-	g->targets[0] =
-	    (struct target){.name = STR("t"), .addr = local_addr(port), .slot = s->target_slots[which]};
+	g->drain_ms = 60000;
+	g->algorithm = s->round / 7 % 2 == 0 ? ALGORITHM_ROUND_ROBIN : ALGORITHM_LEAST_REQUESTS;
+	g->slow_start_ms = s->round / 7 % 3 == 0 ? 100 : 0;
+	watch(s, g);
+	targets_make(s, g, port);
 	return g;
 }
 
@@ -134,6 +173,8 @@ listener_make(const struct site *s, struct listener *l, struct arena *arena, uin
 		a->status = 404;
 	} else {
 		forward(s, a, arena, 0, NORIGINS - 1);
+		/* A table may bring another dead target while the last one is tried. */
+		a->resilience = (struct resilience){.retries = 3, .retry_on = RETRY_CONNECT};
 	}
 	match_index_build(l, arena);
 }
@@ -162,7 +203,7 @@ service_make(const struct site *s, uint32_t which, const uint32_t *places, uint3
 	v->hosts[0] = (struct host_name){SCOPE, name};
 	v->nscopes = 1;
 	v->scopes = arena_alloc(arena, sizeof(*v->scopes));
-	v->scopes[0] = (struct scope_name){SCOPE, STR("net")};
+	v->scopes[0] = (struct scope_name){.scope = SCOPE, .name = STR("net")};
 	if (which == PASS)
 		return v;
 	v->ncertificates = 1;
@@ -176,7 +217,8 @@ service_make(const struct site *s, uint32_t which, const uint32_t *places, uint3
 
 /* ------------------------------------------------------------------ tables */
 
-/* A changed group retires its target's number, as a removed target file does. */
+/* A group's settings change, and its targets drain and come back; every other time their numbers are retired,
+ * as removed target files do. */
 static void
 groups_change(struct site *s, struct build *b)
 {
@@ -184,10 +226,12 @@ groups_change(struct site *s, struct build *b)
 
 	for (uint32_t i = 0; s->round == 0 && i < NGROUPS; i++)
 		build_group(b, i, group_make(s, i));
-	if (s->round == 0 || s->round % 7 != 0)
+	if (s->round == 0 || (s->round % 7 != 0 && s->round % 7 != 3))
 		return;
-	build_retire(b, s->target_slots[which]);
-	s->target_slots[which] = slots_take(&s->slots);
+	for (uint32_t i = 0; s->round % 7 == 0 && i < NTARGETS; i++) {
+		build_retire(b, s->target_slots[which][i]);
+		s->target_slots[which][i] = slots_take(&s->slots);
+	}
 	build_group(b, which, group_make(s, which));
 }
 
@@ -253,7 +297,9 @@ site_start(struct site *s)
 	take(s, s->rule_slots, NSERVICES);
 	take(s, s->forward_slots, NGROUPS);
 	take(s, s->group_slots, NGROUPS);
-	take(s, s->target_slots, NGROUPS);
+	for (uint32_t i = 0; i < NGROUPS; i++)
+		take(s, s->target_slots[i], NTARGETS);
+	s->dead_fd = wire_occupy(&s->dead_port);
 	if (engine_start(&s->engine, &config, &s->slots, &why) != 0) {
 		fprintf(stderr, "%s\n", why);
 		exit(1);
@@ -265,4 +311,5 @@ site_stop(struct site *s)
 {
 	engine_stop(s->engine);
 	slots_fini(&s->slots);
+	close(s->dead_fd);
 }

@@ -10,6 +10,8 @@ enum { SHOP, PASS, NSERVICES };
 
 #define NGROUPS (NORIGINS + 1) /* one for each kind of target, and the passthrough's */
 #define NPAPERS 3
+/* Of each group: one that stays, one that comes and goes, one where nobody listens. */
+enum { TARGET_STAYS, TARGET_TURNS, TARGET_DEAD, NTARGETS };
 
 struct site {
 	struct engine *engine;
@@ -19,8 +21,10 @@ struct site {
 	struct str ca;		      /* of clients and targets */
 	struct paper papers[NPAPERS]; /* of shop, in turns */
 	uint32_t service_slots[NSERVICES], rule_slots[NSERVICES];
-	uint32_t forward_slots[NGROUPS], group_slots[NGROUPS], target_slots[NGROUPS];
+	uint32_t forward_slots[NGROUPS], group_slots[NGROUPS], target_slots[NGROUPS][NTARGETS];
 	uint32_t round;
+	int dead_fd; /* keeps dead_port for itself, and does not listen */
+	uint16_t dead_port;
 };
 
 /* ca, papers and origins are filled in. */

@@ -62,16 +62,26 @@ wire_context(bool server, bool h2, const struct paper *paper)
 /* ------------------------------------------------------------------ sockets */
 
 int
-wire_listen(uint16_t *port)
+wire_occupy(uint16_t *port)
 {
 	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof(in);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&in, sizeof(in)) != 0 || listen(fd, 64) != 0 ||
+	if (fd < 0 || bind(fd, (struct sockaddr *)&in, sizeof(in)) != 0 ||
 	    getsockname(fd, (struct sockaddr *)&in, &len) != 0)
 		abort();
 	*port = ntohs(in.sin_port);
+	return fd;
+}
+
+int
+wire_listen(uint16_t *port)
+{
+	int fd = wire_occupy(port);
+
+	if (listen(fd, 64) != 0)
+		abort();
 	return fd;
 }
 

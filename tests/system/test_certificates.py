@@ -336,7 +336,7 @@ def test_a_hold_shows_what_would_be_shown(w):
         said = w.read(".hold")
         w.sh("rm .hold")
         return said
-    line = r"^ok\n~ net shop/web default default HTTPS \S+ \S+ {} -> forward blue:100\{{10\.0\.0\.5:443\}}/HTTPS{}\n$"
+    line = r"^ok\n~ net shop/web default default HTTPS \S+ \S+ {} -> forward blue:100\{{10\.0\.0\.5:443\}}/HTTPS{}\[check=off\]\n$"
     match(line.format(f"certificate=own:{first[1]}", ""), held(certificate=first[0][0], private_key=first[0][1]))
     match(line.format(f"certificate=own:{second[1]}", ""), held(certificate=second[0][0], private_key=second[0][1]))
     digits = [w.sh(f"sha256sum < ../p{i}.pem").out[:8] for i in range(2)]

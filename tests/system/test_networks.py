@@ -90,10 +90,7 @@ def target_in(w, netns, name, address, port, handler=None):
 
 
 def group_in(w, name, where, *targets):
-    w.mkdir(f"target-groups/{name}/targets")
-    w.write(f"target-groups/{name}/vpc", where + "\n")
-    for target in targets:
-        w.write(f"target-groups/{name}/targets/{target}", "")
+    w.group(name, *targets, vpc=where)
 
 
 def client_in(netns, host, port, source=None, seconds=5):
@@ -334,6 +331,20 @@ def test_the_hosts_own_by_path(w):
 
 
 # ---------------------------------------------------------------------- isolation
+
+
+def test_health_is_checked_in_the_vpc_of_the_group(w):
+    """The same address in two VPCs is two targets: one answers, at the other nobody listens."""
+    with Spaces() as s:
+        a, b = s.make("10.0.0.9/24"), s.make("10.0.0.9/24")
+        vpc(w, "a", a, "one")
+        vpc(w, "b", b, "one")
+        target_in(w, a, "here", "10.0.0.9", 8080)
+        for name in "a", "b":
+            w.group(f"in-{name}", "10.0.0.9:8080", vpc=name, health_check="interval = 100ms")
+            w.service(name, 80, f"forward = in-{name}", network="one")
+        until(lambda: "target 10.0.0.9:8080 HEALTHY " in w.read("target-groups/in-a/.status"), 5 * SLOW, "it answers")
+        until(lambda: "UNHEALTHY ConnectionFailed " in w.read("target-groups/in-b/.status"), 5 * SLOW, "nobody there")
 
 
 def test_other_networks_see_nothing(w):
@@ -600,27 +611,17 @@ def test_many_vpcs_and_services(w):
     with Spaces() as s:
         for _ in range(vpcs):
             s.make()
-        began = time.monotonic()
         w.sh("touch .hold")
         for i, netns in enumerate(s.names):
             vpc(w, f"v{i}", netns, "net")
         for i in range(services):
             w.service(f"s{i}", 80, f"fixed-response = {200 + i}")
-        held = time.monotonic()
         w.sh("rm .hold", seconds=60)
-        opened = time.monotonic()
         for i in (0, vpcs // 2, vpcs - 1):
             for k in (0, services - 1):
                 equal(ask_in(s.names[i], pair(w, f"s{k}")[1], 80, f"s{k}").status, 200 + k)
-        asked = time.monotonic()
         w.write("services/s0/idle-timeout", "5\n")
-        changed = time.monotonic()
         w.sh("rm networks/net/vpcs/*", seconds=60)
-        closed = time.monotonic()
-        print(f"written {held - began:.2f} opened {opened - held:.2f} changed {changed - asked:.3f} closed {closed - changed:.2f} s")
-        check(opened - held < 15 * SLOW, f"opening took {opened - held:.2f} s")
-        check(changed - asked < 0.5 * SLOW, f"a change took {changed - asked:.2f} s")
-        check(closed - changed < 10 * SLOW, f"closing took {closed - changed:.2f} s")
 
 
 # ---------------------------------------------------------------------- capabilities

@@ -120,18 +120,31 @@ def test_counters_survive_changes_and_names_that_come_back(w):
 
 
 def test_metrics_are_prometheus_text(w):
+    """By the letter of the format: a family is told of once, its samples follow, and no sample is there twice."""
     w.site()
+    w.mkdir("vpcs/host/instances")
+    w.write("vpcs/host/instances/i-01234567", "127.0.0.1\n127.0.0.2\n")
+    w.group("pair", type="INSTANCE", vpc="host")
+    w.write(f"target-groups/pair/targets/i-01234567:{w.target.port}", "")
     for _ in range(3):
         w.get()
-    names = set()
+    families, samples, family = [], [], None
     for line in w.read(".metrics").splitlines():
-        if line.startswith("#"):
-            match(r"^# (HELP|TYPE) [a-z0-9_]+ .+", line, "comment")
-            continue
-        found = match(r"^([a-z0-9_]+)(\{[^}]*\})? (\d+(\.\d+)?)$", line, "sample")
-        names.add(found[1])
-    check("latticefs_requests_total" in names, f"{sorted(names)}")
-    match(r'^latticefs_requests_total\{.*service="shop".*\} 3$', w.read(".metrics"))
+        if line.startswith("# HELP "):
+            family = match(r"^# HELP ([a-z0-9_]+) \S.*$", line, "help")[1]
+            families.append(family)
+        elif line.startswith("#"):
+            equal(match(r"^# TYPE ([a-z0-9_]+) (counter|gauge)$", line, "type")[1], family, line)
+        else:
+            found = match(r'^([a-z0-9_]+)(\{([a-z]+="[^"]*",?)+\})? \d+(\.\d+)?$', line, "sample")
+            equal(found[1], family, line)
+            samples.append(found[1] + (found[2] or ""))
+    equal(sorted(set(families)), sorted(families), "families")
+    equal(sorted(set(samples)), sorted(samples), "samples")
+    match(r'^latticefs_rule_requests_total\{.*service="shop".*\} 3$', w.read(".metrics"))
+    match(r"^latticefs_requests_total 3$", w.read(".metrics"))
+    match(rf'^latticefs_target_requests_total\{{group="pair",target="i-01234567:{w.target.port}",address="127.0.0.2"\}} 0$',
+          w.read(".metrics"))
 
 
 def test_status_of_what_is_ignored(w):

@@ -256,8 +256,9 @@ def test_what_is_taken_is_refused_with_EEXIST(w):
 
 def test_what_is_in_use_is_not_removed(w):
     w.site()
-    w.group("idle")
-    w.group("drained", w.target)
+    w.mkdir("target-groups/idle/targets")
+    w.mkdir("target-groups/drained/targets")
+    w.write(f"target-groups/drained/targets/127.0.0.1:{w.target.port}", "")
     w.rule(w.place, "r", 5, "path-prefix = /x", "forward = drained:0 blue")
     os.rmdir(w.path("target-groups/idle/targets"))
     os.rmdir(w.path("target-groups/idle"))
@@ -387,6 +388,21 @@ def test_an_unfinished_text_is_judged_at_close_and_fsync(w):
     os.write(handle, b"forward = blue")
     os.close(handle)
     equal(w.read(f"{w.place}/default-action"), "forward = blue", "no newline is needed")
+
+
+def test_a_write_of_whole_lines_is_in_force_before_the_close(w):
+    w.site()
+    w.group("green", w.add_target("green"))
+    handle = os.open(w.path(f"{w.place}/default-action"), os.O_WRONLY | os.O_TRUNC)
+    os.write(handle, b"timeout = 9s\n")
+    equal(w.get().body.split()[0], b"blue", "nothing yet says where to")
+    os.write(handle, b"forward = green\n")
+    equal(w.get().body.split()[0], b"green", "served from the write on")
+    os.write(handle, b"retries = 1\n")
+    refused(errno.EINVAL, os.write, handle, b"retries = many\n")
+    equal(w.get().body.split()[0], b"green", "what is wrong takes nothing back")
+    os.close(handle)
+    equal(w.read(f"{w.place}/default-action"), "timeout = 9s\nforward = green\nretries = 1\n")
 
 
 def test_appends_and_writes_in_place_work(w):

@@ -201,7 +201,7 @@ class TlsTarget(Target):
     Each is a dict of version, sni, alpn, reused; handshakes that failed are counted in .refused.
     """
 
-    def __init__(self, name, pair, handler=None, script=None, alpn=("http/1.1",), client_ca=None):
+    def __init__(self, name, pair, handler=None, script=None, alpn=("http/1.1",), client_ca=None, sock=None):
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(pair.cert_file, pair.key_file)
         self.context.set_alpn_protocols(list(alpn))
@@ -212,7 +212,7 @@ class TlsTarget(Target):
         self.names = {}
         self.handshakes = []
         self.refused = 0
-        super().__init__(name, handler, script)
+        super().__init__(name, handler, script, sock=sock)
 
     def named(self, sock, name, _):
         self.names[id(sock)] = name

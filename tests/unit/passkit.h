@@ -200,7 +200,7 @@ service_make(const struct site *s, uint32_t which)
 	for (uint32_t i = 0; i < 2; i++)
 		v->hosts[i] = (struct host_name){SCOPE, str_of(hosts[which][i])};
 	v->scopes = arena_alloc(&v->arena, sizeof(*v->scopes));
-	v->scopes[0] = (struct scope_name){SCOPE, STR("net")};
+	v->scopes[0] = (struct scope_name){.scope = SCOPE, .name = STR("net")};
 	v->places = arena_alloc(&v->arena, sizeof(*v->places));
 	v->places[0] = 0;
 	return v;

@@ -418,3 +418,35 @@ Test(block, knows_grpc_and_its_deadlines)
 		cr_expect(msg_grpc_timeout_ms(&m) == rows[i].ms, "row %zu: %u", i, msg_grpc_timeout_ms(&m));
 	}
 }
+
+Test(block, errors_of_grpc_have_a_status_in_http)
+{
+	static const struct {
+		const char *fields;
+		bool last;
+		unsigned status;
+	} rows[] = {
+	    {":status=200\ngrpc-status=14\n", true, 503},
+	    {":status=200\ngrpc-status=2\n", true, 500},
+	    {":status=200\ngrpc-status=4\n", true, 504},
+	    {":status=200\ngrpc-status=5\n", true, 404},
+	    {":status=200\ngrpc-status=16\n", true, 401},
+	    {":status=200\ngrpc-status=0\n", true, 200},
+	    {":status=200\ngrpc-status=17\n", true, 500},
+	    {":status=200\ngrpc-status=99999999999999999999\n", true, 200},
+	    {":status=200\ngrpc-status=x\n", true, 200},
+	    {":status=200\n", true, 200},
+	    {":status=200\ngrpc-status=14\n", false, 200}, /* with messages behind it */
+	    {":status=502\ngrpc-status=0\n", true, 502},
+	};
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		const struct fault *fault;
+		char buf[512];
+		struct msg m;
+
+		cr_assert(block_parse_response(
+			      &m, block_of(buf, rows[i].fields), rows[i].last, METHOD_POST, &fault) == 0);
+		cr_expect(msg_grpc_error(&m) == rows[i].status, "row %zu: %u", i, msg_grpc_error(&m));
+	}
+}

@@ -536,6 +536,26 @@ Test(h2_abuse, a_header_block_without_end_ends_the_connection)
 	victim_fini(&v);
 }
 
+/* A network may take a block to pieces as it likes. */
+Test(h2_abuse, a_header_block_byte_by_byte_is_no_flood)
+{
+	struct victim v;
+	bool abuse;
+
+	victim_new(&v, true);
+	HEAD(&v, 1, 0, GET);
+	for (unsigned i = 0; i < 15; i++)
+		frame(&v, CONTINUATION, 0, 1, "\0\1x\1y", 5);
+	frame(&v, CONTINUATION, END_HEADERS, 1, "\0\1x\1y", 5);
+	for (size_t i = 0; i < v.in.len && v.rc == 0; i++)
+		v.rc = h2_feed(v.h, v.in.p + i, 1, v.now_ms, &abuse);
+	cr_expect(v.rc == 0 && v.nheads == 1);
+	text_clear(&v.in);
+	flush(&v);
+	cr_expect(v.rc == 0 && v.goaway == -1, "%d", v.goaway);
+	victim_fini(&v);
+}
+
 Test(h2_abuse, trailers_that_are_too_large_reset_the_stream)
 {
 	static char value[TRAILER_BYTES_MAX];

@@ -34,7 +34,7 @@ make_service(uint32_t index, const char *name, uint32_t scope, const char *const
 	s->places = arena_copy(&s->arena, places, nplaces * sizeof(*places));
 	s->nplaces = nplaces;
 	s->scopes = arena_alloc(&s->arena, sizeof(*s->scopes));
-	s->scopes[s->nscopes++] = (struct scope_name){scope, STR("net")};
+	s->scopes[s->nscopes++] = (struct scope_name){.scope = scope, .name = STR("net")};
 	return s;
 }
 

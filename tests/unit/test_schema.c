@@ -36,12 +36,12 @@ Test(schema, knows_what_a_path_is)
 	    {"target-groups/blue/ca", false, SORT_ATTRIBUTE, KIND_GROUP},
 	    {"target-groups/blue/verify", false, SORT_ATTRIBUTE, KIND_GROUP},
 	    {"target-groups/blue/targets", true, SORT_COLLECTION, KIND_GROUP},
-	    {"target-groups/blue/targets/10.0.0.5", false, SORT_TARGET, KIND_GROUP},
-	    {"target-groups/blue/targets/10.0.0.5:8080", false, SORT_TARGET, KIND_GROUP},
-	    {"target-groups/blue/targets/[fd00::5]:8080", false, SORT_TARGET, KIND_GROUP},
-	    {"target-groups/blue/targets/fd00::5", false, SORT_TARGET, KIND_GROUP},
-	    {"target-groups/blue/targets/i-0123456789abcdef0", false, SORT_TARGET, KIND_GROUP},
-	    {"target-groups/blue/targets/hook.lambda", false, SORT_TARGET, KIND_GROUP},
+	    {"target-groups/blue/targets/10.0.0.5", false, SORT_MEMBER, KIND_GROUP},
+	    {"target-groups/blue/targets/10.0.0.5:8080", false, SORT_MEMBER, KIND_GROUP},
+	    {"target-groups/blue/targets/[fd00::5]:8080", false, SORT_MEMBER, KIND_GROUP},
+	    {"target-groups/blue/targets/fd00::5", false, SORT_MEMBER, KIND_GROUP},
+	    {"target-groups/blue/targets/i-0123456789abcdef0", false, SORT_MEMBER, KIND_GROUP},
+	    {"target-groups/blue/targets/hook.lambda", false, SORT_MEMBER, KIND_GROUP},
 	    {"target-groups/blue/targets/4913", false, SORT_INERT, 0},
 	    {"target-groups/blue/targets/10.0.0.5~", false, SORT_INERT, 0},
 	    {".status", false, SORT_VIRTUAL, KIND_ROOT},
@@ -61,8 +61,70 @@ Test(schema, knows_what_a_path_is)
 		cr_expect(rows[i].sort == SORT_INERT || spot.kind == rows[i].kind, "'%s': kind %d",
 		    rows[i].path, spot.kind);
 		cr_expect(
-		    (spot.sort == SORT_ATTRIBUTE || spot.sort == SORT_TARGET) == (spot.attribute != NULL),
+		    (spot.sort == SORT_ATTRIBUTE || spot.sort == SORT_MEMBER) == (spot.attribute != NULL),
 		    "'%s'", rows[i].path);
+	}
+}
+
+Test(schema, knows_targets_and_instances)
+{
+	static const struct {
+		const char *path;
+		bool is_dir;
+		enum sort sort;
+		enum kind kind;
+	} rows[] = {
+	    {"target-groups/blue/targets/i-01234567:8080", false, SORT_MEMBER, KIND_GROUP},
+	    {"target-groups/blue/targets/i-01234567:08080", false, SORT_INERT, 0},
+	    {"target-groups/blue/targets/i-01234567:65536", false, SORT_INERT, 0},
+	    {"target-groups/blue/targets/i-0123456A", false, SORT_INERT, 0},
+	    {"target-groups/blue/targets/edge.alb", false, SORT_MEMBER, KIND_GROUP},
+	    {"target-groups/blue/hash-key", false, SORT_ATTRIBUTE, KIND_GROUP},
+	    {"vpcs/local/instances", true, SORT_COLLECTION, KIND_VPC},
+	    {"vpcs/local/instances/i-0123456789abcdef0", false, SORT_MEMBER, KIND_VPC},
+	    {"vpcs/local/instances/i-01234567", true, SORT_INERT, 0},
+	    {"vpcs/local/instances/10.0.0.5", false, SORT_INERT, 0},
+	};
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct spot spot;
+
+		schema_spot(rows[i].path, rows[i].is_dir, &spot);
+		cr_expect(spot.sort == rows[i].sort && (spot.sort == SORT_INERT || spot.kind == rows[i].kind),
+		    "'%s': %d", rows[i].path, spot.sort);
+	}
+}
+
+Test(schema, refuses_what_is_nearly_a_target_or_an_instance)
+{
+	static const struct {
+		const char *path;
+		bool is_dir;
+		int rc;
+		const char *says;
+	} rows[] = {
+	    {"target-groups/blue/targets/hook.lambda", false, 0, NULL},
+	    {"target-groups/blue/targets/i-0123456789abcdef0:80", false, 0, NULL},
+	    {"target-groups/blue/targets/i-0123456789abcdef", false, -EPERM,
+		"'i-0123456789abcdef' is no instance (one is called i- and 8 or 17 hexadecimal digits, here "
+		"also "
+		"with :PORT)"},
+	    {"target-groups/blue/targets/i-01234567:0", false, -EPERM, NULL},
+	    {"vpcs/local/instances/i-01234567", false, 0, NULL},
+	    {"vpcs/local/instances/i-01234567:80", false, -EPERM,
+		"'i-01234567:80' is no instance (one is called i- and 8 or 17 hexadecimal digits)"},
+	    {"vpcs/local/instances/i-0123456G~", false, 0, NULL},
+	    {"vpcs/local/instance", false, -EPERM,
+		"no file is called 'instance' here (did you mean 'instances'?)"},
+	};
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct diag d = {0};
+
+		cr_expect(
+		    schema_may_create(rows[i].path, rows[i].is_dir, &d) == rows[i].rc, "'%s'", rows[i].path);
+		if (rows[i].says != NULL)
+			cr_expect(strcmp(d.message, rows[i].says) == 0, "'%s': %s", rows[i].path, d.message);
 	}
 }
 
@@ -165,10 +227,6 @@ Test(schema, refuses_only_likely_typos)
 	    {"target-groups/blue/targets/10.0.0.5:99999", false, -EPERM, NULL},
 	    {"target-groups/blue/targets/4913", false, 0, NULL},
 	    {"target-groups/blue/targets/fd00.bak", false, 0, NULL},
-	    {"target-groups/blue/targets/hook.lambda", false, -EINVAL,
-		"a target of type LAMBDA is not supported yet"},
-	    {"target-groups/blue/targets/i-0123456789abcdef0:80", false, -EINVAL,
-		"a target of type INSTANCE is not supported yet"},
 	    {"anything/at/all", false, 0, NULL},
 	};
 	char name[300], path[400];

@@ -1,4 +1,5 @@
 /* test_table.c - building, sharing and reading tables. */
+#include "limits.h"
 #include "table.h"
 #include "clock.h"
 #include <criterion/criterion.h>
@@ -336,6 +337,7 @@ Test(table, prints_routes_in_match_order)
 	g->ntargets = 2;
 	g->protocol = GROUP_HTTPS;
 	g->version = GROUP_GRPC;
+	g->drain_ms = DRAIN_DEFAULT * 1000;
 	g->ca = STR("-----BEGIN CERTIFICATE-----");
 	g->ca_mark = STR("0a1b2c3d");
 	build_group(b, 0, g);
@@ -360,7 +362,7 @@ Test(table, prints_routes_in_match_order)
 	s->places = arena_alloc(&s->arena, sizeof(*s->places));
 	s->nplaces = 1;
 	s->scopes = arena_alloc(&s->arena, sizeof(*s->scopes));
-	s->scopes[0] = (struct scope_name){0, STR("main")};
+	s->scopes[0] = (struct scope_name){.name = STR("main")};
 	s->hosts[0].scope = s->hosts[1].scope = 0;
 	s->nscopes = 1;
 	s->idle_timeout_s = 30;

@@ -2,7 +2,9 @@
 #include "tls_conn.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 
 static void
@@ -23,11 +25,57 @@ let_go(struct conn *c)
 }
 
 static void
+set_no_wait(struct conn *c, bool no_wait)
+{
+	if (likely(c->no_wait == no_wait))
+		return;
+	c->no_wait = no_wait;
+	fcntl(c->fd, F_SETFL, no_wait ? O_NONBLOCK : 0);
+}
+
+/* There is something to be had for conn_recv_piped. */
+static void
+readable(struct conn *c)
+{
+	struct pipe *p;
+	int n;
+
+	c->receiving = c->reading = c->piping = false;
+	if (c->closing) {
+		let_go(c);
+		return;
+	}
+	p = pipe_get(&c->net->pipes);
+	if (p == NULL) {
+		conn_recv(c, BUF_BIG);
+		return;
+	}
+	set_no_wait(c, true);
+	n = pipe_fill(p, c->fd);
+	if (n > 0) {
+		c->events->piped(c, p);
+		return;
+	}
+	pipe_put(&c->net->pipes, p);
+	if (n == -EAGAIN || n == -EINTR) {
+		conn_recv_piped(c);
+		return;
+	}
+	c->ended = true;
+	c->error = n;
+	c->events->end(c, n);
+}
+
+static void
 received(struct op *op, int result, uint32_t flags)
 {
 	struct conn *c = container_of(op, struct conn, recv_op);
 	struct buf *b = NULL;
 
+	if (c->piping) {
+		readable(c);
+		return;
+	}
 	c->receiving = c->reading = false;
 	c->more = ring_has_more(flags);
 	if (ring_has_buffer(flags))
@@ -74,6 +122,29 @@ conn_unhold(struct conn *c)
 	}
 }
 
+/* It takes more of what conn_send_pipe sends. */
+static void
+writable(struct conn *c)
+{
+	int rc;
+
+	c->writing = false;
+	if (c->closing) {
+		let_go(c);
+		return;
+	}
+	set_no_wait(c, true);
+	rc = pipe_drain(c->draining, c->fd);
+	if (rc == -EAGAIN || rc == -EINTR) {
+		c->writing = true;
+		ring_poll(c->net->ring, &c->send_op, c->fd, POLLOUT);
+	} else {
+		c->draining = NULL;
+		conn_unhold(c);
+		c->events->sent(c, rc);
+	}
+}
+
 static void
 sent(struct op *op, int result, uint32_t flags)
 {
@@ -81,6 +152,10 @@ sent(struct op *op, int result, uint32_t flags)
 	/* MSG_WAITALL gives less only when the connection broke. */
 	int error = result >= 0 && (uint32_t)result < c->write_len ? -EPIPE : MIN(result, 0);
 
+	if (c->draining != NULL) {
+		writable(c);
+		return;
+	}
 	c->writing = false;
 	if (c->closing) {
 		let_go(c);
@@ -154,6 +229,7 @@ conn_arm(struct conn *c, bool later)
 		return;
 	}
 	c->reading = true;
+	set_no_wait(c, false);
 	ring_recv(c->net->ring, &c->recv_op, c->fd, c->recv_class, later);
 }
 
@@ -183,6 +259,31 @@ conn_await(struct conn *c, enum buf_class class)
 }
 
 void
+conn_recv_piped(struct conn *c)
+{
+	assert(!c->closing && !conn_is_stream(c) && c->tls == NULL);
+	if (c->receiving || c->ended || !list_empty(&c->starved))
+		return;
+	c->receiving = c->reading = c->piping = true;
+	ring_poll(c->net->ring, &c->recv_op, c->fd, POLLIN | POLLRDHUP);
+}
+
+bool
+conn_send_pipe(struct conn *c, struct pipe *p)
+{
+	assert(!c->sending && !c->closing && !conn_is_stream(c) && c->tls == NULL);
+	set_no_wait(c, true);
+	if (likely(pipe_drain(p, c->fd) == 0))
+		return true;
+	/* It takes no more, or is broken: the next try will tell. */
+	c->sending = c->writing = true;
+	c->unsent = UINT32_MAX;
+	c->draining = p;
+	ring_poll(c->net->ring, &c->send_op, c->fd, POLLOUT);
+	return false;
+}
+
+void
 conn_frame(struct conn *c, uint32_t head, bool last)
 {
 	assert(!c->sending);
@@ -196,6 +297,7 @@ conn_write(struct conn *c, const void *p, uint32_t n)
 	assert(!c->writing);
 	c->writing = true;
 	c->write_len = n;
+	set_no_wait(c, false);
 	ring_send(c->net->ring, &c->send_op, c->fd, p, n);
 }
 
@@ -216,6 +318,7 @@ send_parts(struct conn *c, unsigned nparts)
 		c->writing = true;
 		c->message = (struct msghdr){.msg_iov = c->parts, .msg_iovlen = nparts};
 		c->write_len = c->send_len;
+		set_no_wait(c, false);
 		ring_sendmsg(c->net->ring, &c->send_op, c->fd, &c->message);
 	}
 }

@@ -10,12 +10,14 @@
 
 #include "addr.h"
 #include "buf.h"
+#include "pipe.h"
 #include "timer.h"
 
 /* What a worker's connections share. */
 struct net {
 	struct ring *ring;
 	struct buf_pool pools[BUF_CLASSES];
+	struct pipe_pool pipes;
 	struct wheel wheel;
 	uint64_t now_ms;
 	uint32_t nopen;	   /* connections and listeners that the kernel may still use */
@@ -29,6 +31,7 @@ struct conn_events {
 	void (*data)(struct conn *c, struct buf *b); /* takes b */
 	/* Of a stream: a header block, b->head bytes, and behind it what came of the body; takes b. */
 	void (*head)(struct conn *c, struct buf *b);
+	void (*piped)(struct conn *c, struct pipe *p); /* of conn_recv_piped; takes p */
 	void (*end)(struct conn *c, int error);	 /* no more data: 0 at its orderly end, else -errno (tls.h) */
 	void (*sent)(struct conn *c, int error); /* all of it, or -errno */
 	void (*connected)(struct conn *c, int error);
@@ -59,6 +62,9 @@ struct conn {
 	bool receiving, sending; /* as the owner asked for it */
 	bool reading, writing;	 /* recv_op, send_op are the kernel's; with TLS also without the owner */
 	bool connecting, closing;
+	bool no_wait;	       /* the socket has O_NONBLOCK, as splice needs it and the ring cannot have it */
+	bool piping;	       /* the receive is conn_recv_piped's */
+	struct pipe *draining; /* what is sent, when it is conn_send_pipe's */
 	bool ended;  /* no more data; of a stream also before its last bytes are told, when `end` is not */
 	bool unseen; /* a stream that its peer never looked at */
 	int error;   /* that it ended with; 0: orderly */
@@ -86,6 +92,10 @@ void conn_init_stream(struct conn *c, struct net *net, const struct conn_carrier
 void conn_connect(struct conn *c, const struct addr *a); /* a is used until it is connected */
 void conn_recv(struct conn *c, enum buf_class class);	 /* nothing when one is armed or data has ended */
 void conn_await(struct conn *c, enum buf_class class);	 /* the same, when the peer has yet to send */
+/* As conn_recv, of a socket without TLS; what comes is in a pipe, or in a big buffer when there is none. */
+void conn_recv_piped(struct conn *c);
+/* All of it. True: it is sent already; else p is used until `sent`. */
+bool conn_send_pipe(struct conn *c, struct pipe *p);
 void conn_send(struct conn *c, const void *p, size_t n); /* none may be in flight; p is used until `sent` */
 /* Of what is sent next: its first `head` bytes are a header block (block.h), and nothing comes behind it when
  * `last`. Only a stream needs to know. Such a send may have no bytes at all. */

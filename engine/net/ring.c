@@ -212,6 +212,12 @@ ring_connect(struct ring *r, struct op *op, int fd, const struct sockaddr *sa, s
 }
 
 void
+ring_poll(struct ring *r, struct op *op, int fd, unsigned events)
+{
+	PREPARE(r, op, io_uring_prep_poll_add, fd, events);
+}
+
+void
 ring_read(struct ring *r, struct op *op, int fd, void *p, size_t n)
 {
 	PREPARE(r, op, io_uring_prep_read, fd, p, (unsigned)n, 0);

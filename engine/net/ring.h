@@ -48,6 +48,8 @@ void ring_send(
     struct ring *ring, struct op *op, int fd, const void *p, size_t n); /* all of it, or an error */
 void ring_sendmsg(struct ring *ring, struct op *op, int fd, const struct msghdr *m);
 void ring_connect(struct ring *ring, struct op *op, int fd, const struct sockaddr *sa, socklen_t len);
+void ring_poll(
+    struct ring *ring, struct op *op, int fd, unsigned events); /* once; the result: poll(2)'s revents */
 void ring_read(struct ring *ring, struct op *op, int fd, void *p, size_t n);
 void ring_close(struct ring *ring, int fd); /* nobody is told */
 void ring_cancel(

@@ -10,6 +10,8 @@
 #include "upstream.h"
 #include <errno.h>
 
+#define PIPED_MIN 2048u /* less at a time is cheaper copied */
+
 enum pass_state {
 	PASS_HELLO,   /* the client has not said everything yet */
 	PASS_CONNECT, /* to a target */
@@ -38,6 +40,7 @@ struct pass {
 	uint32_t idle_ms;
 	uint64_t active_ms; /* when a byte last went either way */
 	struct relay to_target, to_client;
+	struct pipe *in, *out; /* what is being sent to the target, to the client, when it is in a pipe */
 };
 
 /* ------------------------------------------------------------------ life */
@@ -72,13 +75,16 @@ conn_gone(struct pass *p)
 	worker_client_gone(w);
 }
 
-/* What is still being sent is left with the connection. */
+/* What is still being sent is left with the connection; what is in a pipe is nobody's. */
 static void
-close_side(struct conn *c, struct relay *r, bool cut)
+close_side(struct conn *c, struct relay *r, struct pipe **pipe, bool cut)
 {
 	if (r->sending != NULL)
 		conn_hold(c, r->sending);
 	r->sending = NULL;
+	if (*pipe != NULL)
+		pipe_put(&c->net->pipes, *pipe);
+	*pipe = NULL;
 	if (cut)
 		conn_reset(c);
 	conn_close(c);
@@ -97,8 +103,8 @@ end(struct pass *p, bool cut)
 		buf_put(p->w->net.pools, p->hello);
 	p->hello = NULL;
 	if (p->has_target)
-		close_side(&p->target, &p->to_target, cut);
-	close_side(&p->client, &p->to_client, cut);
+		close_side(&p->target, &p->to_target, &p->in, cut);
+	close_side(&p->client, &p->to_client, &p->out, cut);
 }
 
 static void
@@ -122,6 +128,18 @@ carry(struct pass *p, struct relay *r, struct buf *b, struct conn *to, enum coun
 	conn_send(to, buf_data(b), b->len);
 }
 
+/* More of it: where a lot comes, nobody here has to touch it. */
+static void
+receive_more(struct pass *p, struct relay *r, struct conn *from)
+{
+	enum buf_class class = relay_class(r, p->w->net.pools, BUF_MID);
+
+	if (class == BUF_BIG)
+		conn_recv_piped(from);
+	else
+		conn_recv(from, class);
+}
+
 /* One side has ended, and the other has all it sent. */
 static void
 half_close(struct pass *p, const struct conn *from, struct conn *to, const struct relay *back)
@@ -136,23 +154,38 @@ half_close(struct pass *p, const struct conn *from, struct conn *to, const struc
 }
 
 static void
-carried(
-    struct pass *p, struct relay *r, struct conn *from, struct conn *to, const struct relay *back, int error)
+carried(struct pass *p, struct relay *r, struct pipe **pipe, struct conn *from, struct conn *to,
+    const struct relay *back, int error)
 {
-	struct buf_pool *pools = p->w->net.pools;
-
-	buf_put(pools, r->sending);
+	if (*pipe != NULL)
+		pipe_put(&p->w->net.pipes, *pipe);
+	else
+		buf_put(p->w->net.pools, r->sending);
+	*pipe = NULL;
 	r->sending = NULL;
 	relay_sent(r, p->w->net.now_ms);
 	p->active_ms = p->w->net.now_ms;
 	if (error == 0 && from->ended)
 		half_close(p, from, to, back);
 	else if (error == 0)
-		conn_recv(from, relay_class(r, pools, BUF_MID));
+		receive_more(p, r, from);
 	else if (to->ended)
 		end(p, true);
 	else
 		r->done = true; /* it may have said why before it closed: the receive will tell */
+}
+
+/* The same, through a pipe. */
+static void
+carry_piped(struct pass *p, struct relay *r, struct pipe **pipe, struct conn *from, struct conn *to,
+    const struct relay *back, enum counter bytes)
+{
+	p->active_ms = r->sent_ms = p->w->net.now_ms;
+	worker_count_bytes(p->w, bytes, (*pipe)->len);
+	r->bytes += (*pipe)->len;
+	r->full = (*pipe)->len >= PIPED_MIN;
+	if (conn_send_pipe(to, *pipe))
+		carried(p, r, pipe, from, to, back, 0);
 }
 
 static void
@@ -177,6 +210,15 @@ target_data(struct conn *c, struct buf *b)
 }
 
 static void
+target_piped(struct conn *c, struct pipe *pipe)
+{
+	struct pass *p = container_of(c, struct pass, target);
+
+	p->out = pipe;
+	carry_piped(p, &p->to_client, &p->out, c, &p->client, &p->to_target, COUNTER_PASS_OUT);
+}
+
+static void
 target_end(struct conn *c, int error)
 {
 	struct pass *p = container_of(c, struct pass, target);
@@ -189,7 +231,7 @@ target_sent(struct conn *c, int error)
 {
 	struct pass *p = container_of(c, struct pass, target);
 
-	carried(p, &p->to_target, &p->client, c, &p->to_client, error);
+	carried(p, &p->to_target, &p->in, &p->client, c, &p->to_client, error);
 }
 
 static void
@@ -250,6 +292,7 @@ target_freed(struct conn *c)
 
 static const struct conn_events target_events = {
     .data = target_data,
+    .piped = target_piped,
     .end = target_end,
     .sent = target_sent,
     .connected = target_connected,
@@ -434,6 +477,15 @@ client_data(struct conn *c, struct buf *b)
 }
 
 static void
+client_piped(struct conn *c, struct pipe *pipe)
+{
+	struct pass *p = container_of(c, struct pass, client);
+
+	p->in = pipe;
+	carry_piped(p, &p->to_target, &p->in, c, &p->target, &p->to_client, COUNTER_PASS_IN);
+}
+
+static void
 client_end(struct conn *c, int error)
 {
 	struct pass *p = container_of(c, struct pass, client);
@@ -449,7 +501,7 @@ client_sent(struct conn *c, int error)
 {
 	struct pass *p = container_of(c, struct pass, client);
 
-	carried(p, &p->to_client, &p->target, c, &p->to_target, error);
+	carried(p, &p->to_client, &p->out, &p->target, c, &p->to_target, error);
 }
 
 /* Is somebody taking, slowly, what is being sent? Both are asked, so that both are looked at. */
@@ -488,6 +540,7 @@ client_freed(struct conn *c)
 
 static const struct conn_events client_events = {
     .data = client_data,
+    .piped = client_piped,
     .end = client_end,
     .sent = client_sent,
     .timeout = client_timeout,

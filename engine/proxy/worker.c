@@ -376,6 +376,7 @@ end(struct worker *w)
 	}
 	for (int i = 0; i < BUF_CLASSES; i++)
 		buf_pool_fini(&w->net.pools[i]);
+	pipe_pool_fini(&w->net.pipes);
 }
 
 static void *

@@ -1,4 +1,5 @@
 """test_passthrough.py - TLS_PASSTHROUGH: by the name in the ClientHello to targets that hold the certificates."""
+import contextlib
 import os
 import re
 import socket
@@ -336,6 +337,43 @@ def test_megabytes_past_a_slow_reader(w):
             equal(more, (block * 2)[got % len(block):][:len(more)], f"at {got}")
             if got // (8 << 20) != (got + len(more)) // (8 << 20):
                 time.sleep(0.5)
+            got += len(more)
+        equal(got, size)
+
+
+@limit(60)
+def test_who_reads_nothing_holds_up_nobody(w):
+    """Downloads that are stuck half-way, and somebody else on the same core; one that goes on then is whole."""
+    size, block = 16 << 20, os.urandom(1 << 20)
+
+    def pour(target, wire):
+        if wire.sock.recv(3) == b"go\n":
+            for _ in range(size // len(block)):
+                wire.sock.sendall(block)
+        else:
+            wire.sock.sendall(b"short")
+        wire.sock.unwrap()
+
+    w.restart(conf="[engine]\nworkers = 1\n")
+    site(w, pour)
+    with contextlib.ExitStack() as stack:
+        stuck = [stack.enter_context(connect(w, "shop.localhost", w.target, seconds=30)) for _ in range(4)]
+        for tls in stuck:
+            tls.sendall(b"go\n")
+            equal(len(tls.recv(1000)), 1000, "it has begun")
+        counts = []
+
+        def at_rest():
+            counts.append(metric(w, "passthrough_bytes_sent_total"))
+            return counts[-10:] == counts[-1:] * 10
+        until(at_rest, 20 * SLOW, "all are stuck")
+        for _ in range(20):
+            with connect(w, "shop.localhost", w.target) as tls:
+                tls.sendall(b"no\n")
+                equal(tls.recv(100), b"short")
+        got = 1000
+        while more := stuck[0].recv(1 << 16):
+            equal(more, (block * 2)[got % len(block):][:len(more)], f"at {got}")
             got += len(more)
         equal(got, size)
 

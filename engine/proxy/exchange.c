@@ -2,7 +2,7 @@
 #include "exchange.h"
 
 #include "../http/lambda.h"
-#include "breaker.h"
+#include "choose.h"
 #include "finder.h"
 #include "health.h"
 #include "upstream.h"
@@ -366,30 +366,17 @@ pick(struct exchange *ex, const struct table *t, const struct rule *rule)
 {
 	struct worker *w = ex->w;
 	struct caller caller = {&w->msg, client_peer(ex->client)};
-	const struct forward *f =
-	    balance_forward(&w->balance, t, &rule->action, worker_slot(w, rule->slot), &caller);
-	const struct group *g = f != NULL ? table_group(t, f->group) : NULL;
-	const struct target *target = NULL;
+	struct choice c;
 
-	if (g != NULL) {
-		ex->key = caller_hash(&g->hash_key, &caller);
-		target = balance_target(&w->balance, g, ex->key, SLOT_NONE);
-	}
-	if (target == NULL) {
+	if (!choose_target(w, t, rule, &caller, &c))
+		return false;
+	ex->key = c.key;
+	if (!set_target(ex, c.group, c.target)) {
 		worker_count(w, COUNTER_NO_TARGET);
 		return false;
 	}
-	target = breaker_pick(w, g, target, ex->max_requests);
-	if (target == NULL) {
-		worker_count(w, COUNTER_TARGETS_FULL);
-		return false;
-	}
-	if (!set_target(ex, g, target)) {
-		worker_count(w, COUNTER_NO_TARGET);
-		return false;
-	}
-	slot_count(worker_slot(w, f->slot));
-	slot_count(worker_slot(w, g->slot));
+	slot_count(worker_slot(w, c.forward->slot));
+	slot_count(worker_slot(w, c.group->slot));
 	return true;
 }
 
@@ -410,15 +397,8 @@ group_now(const struct exchange *ex)
 const struct target *
 exchange_find_another(const struct exchange *ex, const struct group **g)
 {
-	const struct target *t = NULL;
-
 	*g = group_now(ex);
-	if (*g != NULL)
-		t = balance_target(&ex->w->balance, *g, ex->key, ex->target);
-	if (t != NULL && t->slot != ex->target)
-		t = breaker_pick(ex->w, *g, t, ex->max_requests);
-	/* One that is known by name may be somewhere else, too. */
-	return t != NULL && (t->slot != ex->target || target_is_named(t)) ? t : NULL;
+	return *g == NULL ? NULL : choose_another(ex->w, *g, ex->key, ex->target, ex->max_requests);
 }
 
 bool

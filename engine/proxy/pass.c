@@ -4,7 +4,7 @@
 
 #include "../http/hello.h"
 #include "../net/sock.h"
-#include "breaker.h"
+#include "choose.h"
 #include "finder.h"
 #include "relay.h"
 #include "upstream.h"
@@ -342,35 +342,22 @@ pick(struct pass *p, const struct table *t, const struct rule *rule)
 {
 	struct worker *w = p->w;
 	struct caller caller = {0};
-	const struct forward *f = NULL;
-	const struct target *target = NULL;
-	const struct group *g = NULL;
 	char source[ADDR_TEXT_MAX];
+	struct choice c;
 
-	if (rule->action.kind == ACTION_FORWARD) {
-		sock_peer(p->client.fd, source);
-		caller.source = str_of(source);
-		f = balance_forward(&w->balance, t, &rule->action, worker_slot(w, rule->slot), &caller);
-	}
-	if (f != NULL)
-		g = table_group(t, f->group);
-	if (g != NULL) {
-		p->key = caller_hash(&g->hash_key, &caller);
-		target = balance_target(&w->balance, g, p->key, SLOT_NONE);
-	}
-	if (target == NULL) {
+	sock_peer(p->client.fd, source);
+	caller.source = str_of(source);
+	if (!choose_target(w, t, rule, &caller, &c))
+		return false;
+	p->key = c.key;
+	p->max_requests = rule->action.resilience.max_requests;
+	if (!set_target(p, c.group, c.target, SLOT_NONE)) {
 		worker_count(w, COUNTER_NO_TARGET);
 		return false;
 	}
-	p->max_requests = rule->action.resilience.max_requests;
-	target = breaker_pick(p->w, g, target, p->max_requests);
-	if (target == NULL) {
-		worker_count(p->w, COUNTER_TARGETS_FULL);
-		return false;
-	}
-	slot_count(worker_slot(p->w, f->slot));
-	slot_count(worker_slot(p->w, g->slot));
-	return set_target(p, g, target, SLOT_NONE);
+	slot_count(worker_slot(w, c.forward->slot));
+	slot_count(worker_slot(w, c.group->slot));
+	return true;
 }
 
 /* Of the same group, as it is now: not one that was removed meanwhile; or another address of the same. */
@@ -379,15 +366,12 @@ pick_another(struct pass *p, uint32_t avoid)
 {
 	const struct group *was = table_group(p->table->table, p->group);
 	const struct group *g = table_group(p->w->current->table, p->group);
-	const struct target *t = NULL;
+	const struct target *t;
 
-	if (g != NULL && was != NULL && g->slot == was->slot)
-		t = balance_target(&p->w->balance, g, p->key, avoid);
-	if (t != NULL && t->slot != avoid)
-		t = breaker_pick(p->w, g, t, p->max_requests);
-	if (t == NULL || (t->slot == avoid && !target_is_named(t)))
+	if (g == NULL || was == NULL || g->slot != was->slot)
 		return false;
-	return set_target(p, g, t, avoid);
+	t = choose_another(p->w, g, p->key, avoid, p->max_requests);
+	return t != NULL && set_target(p, g, t, avoid);
 }
 
 static void

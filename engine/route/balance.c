@@ -301,6 +301,14 @@ hashed(struct balance *b, const struct group *g, const struct view *v, uint64_t 
 	return NULL;
 }
 
+bool
+balance_uses(struct balance *b, const struct group *g, uint32_t target)
+{
+	const struct view *v = view_get(b, g);
+
+	return v != NULL && view_has(v, target);
+}
+
 const struct target *
 balance_target(struct balance *b, const struct group *g, uint64_t key, uint32_t avoid)
 {

@@ -84,6 +84,8 @@ const struct forward *balance_forward(
 /* The target for a request with this key (caller_hash of g->hash_key), by the group's algorithm; not `avoid`
  * when there is another (SLOT_NONE: none to avoid). NULL: nobody is usable. */
 const struct target *balance_target(struct balance *b, const struct group *g, uint64_t key, uint32_t avoid);
+/* Do requests to g go to this one of its targets, when it is its turn? */
+bool balance_uses(struct balance *b, const struct group *g, uint32_t target);
 /* Gives back what balance keeps in a slot. */
 void balance_forget(struct slot *s);
 

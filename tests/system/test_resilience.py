@@ -94,6 +94,25 @@ def test_max_requests_is_503(w):
     equal(w.get().status, 200, "and there is room again")
 
 
+def test_a_full_target_is_passed_over_when_nobody_is_healthy(w):
+    """All targets are used then, and so is the one that has room."""
+    w.restart(conf=ONE)
+    two(w, wait)
+    w.write("target-groups/blue/health-check", f"port = {free_port()}\ninterval = 100ms\n")
+    until(lambda: w.read("target-groups/blue/.status").count("UNHEALTHY ConnectionFailed") == 2, 20, "nobody is")
+    w.write(f"{w.place}/default-action", "forward = blue\nmax-requests = 1\n")
+    with Client(w.port, 30) as first:
+        first.send(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
+        until(lambda: w.target.count() or w.other.count(), 10, "it is at a target")
+        if w.other.count():
+            equal(first.answer().status, 200)
+            first.send(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
+            until(w.target.count, 10, "it is at the one that waits")
+        equal([w.get().body.split()[0] for _ in range(4)], [b"other"] * 4, "whose turn it may be")
+        w.target.go = True
+        equal(first.answer().status, 200)
+
+
 def test_mistakes_are_refused(w):
     w.site()
     for text in ("retries = 11", "retries = -1", "retry-on = never", "timeout = 0", "timeout = 1m", "max-requests = many"):

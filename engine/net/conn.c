@@ -33,6 +33,14 @@ set_no_wait(struct conn *c, bool no_wait)
 	fcntl(c->fd, F_SETFL, no_wait ? O_NONBLOCK : 0);
 }
 
+static void
+tell_end(struct conn *c, int error)
+{
+	c->ended = true;
+	c->error = error;
+	c->events->end(c, error);
+}
+
 /* There is something to be had for conn_recv_piped. */
 static void
 readable(struct conn *c)
@@ -57,13 +65,10 @@ readable(struct conn *c)
 		return;
 	}
 	pipe_put(&c->net->pipes, p);
-	if (n == -EAGAIN || n == -EINTR) {
+	if (n == -EAGAIN || n == -EINTR)
 		conn_recv_piped(c);
-		return;
-	}
-	c->ended = true;
-	c->error = n;
-	c->events->end(c, n);
+	else
+		tell_end(c, n);
 }
 
 static void
@@ -102,9 +107,7 @@ received(struct op *op, int result, uint32_t flags)
 	} else if (c->tls != NULL) {
 		tls_ended(c, result);
 	} else {
-		c->ended = true;
-		c->error = result;
-		c->events->end(c, result);
+		tell_end(c, result);
 	}
 }
 
@@ -122,6 +125,13 @@ conn_unhold(struct conn *c)
 	}
 }
 
+static void
+await_room(struct conn *c)
+{
+	c->writing = true;
+	ring_poll(c->net->ring, &c->send_op, c->fd, POLLOUT);
+}
+
 /* It takes more of what conn_send_pipe sends. */
 static void
 writable(struct conn *c)
@@ -136,8 +146,7 @@ writable(struct conn *c)
 	set_no_wait(c, true);
 	rc = pipe_drain(c->draining, c->fd);
 	if (rc == -EAGAIN || rc == -EINTR) {
-		c->writing = true;
-		ring_poll(c->net->ring, &c->send_op, c->fd, POLLOUT);
+		await_room(c);
 	} else {
 		c->draining = NULL;
 		conn_unhold(c);
@@ -276,10 +285,10 @@ conn_send_pipe(struct conn *c, struct pipe *p)
 	if (likely(pipe_drain(p, c->fd) == 0))
 		return true;
 	/* It takes no more, or is broken: the next try will tell. */
-	c->sending = c->writing = true;
+	c->sending = true;
 	c->unsent = UINT32_MAX;
 	c->draining = p;
-	ring_poll(c->net->ring, &c->send_op, c->fd, POLLOUT);
+	await_room(c);
 	return false;
 }
 

@@ -12,6 +12,7 @@
 #include "upstream.h"
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 
@@ -379,12 +380,25 @@ end(struct worker *w)
 	pipe_pool_fini(&w->net.pipes);
 }
 
+/* A send can be told not to raise it; a splice into a socket that is broken cannot. */
+static void
+block_sigpipe(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
 static void *
 run(void *arg)
 {
 	struct worker *w = arg;
-	int rc = begin(w);
+	int rc;
 
+	block_sigpipe();
+	rc = begin(w);
 	atomic_store(&w->failed, rc != 0 ? rc : 1);
 	engine_acknowledge(w->engine);
 	if (rc == 0) {

@@ -691,12 +691,10 @@ engine_stop(struct engine *e)
 		if (atomic_load(&e->workers[i].failed) == 1)
 			worker_wake(&e->workers[i]);
 	}
-	for (unsigned i = 0; i < e->nworkers; i++) {
+	for (unsigned i = 0; i < e->nworkers; i++)
 		pthread_join(e->workers[i].thread, NULL);
-		close(e->workers[i].wake_fd);
-		for (uint32_t k = 0; k < SLOT_CHUNKS_MAX; k++)
-			free(e->workers[i].slots[k]);
-	}
+	for (unsigned i = 0; i < e->nworkers; i++)
+		worker_fini(&e->workers[i]);
 	if (e->resolver != NULL)
 		resolver_stop(e->resolver);
 	if (e->finder != NULL)

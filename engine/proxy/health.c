@@ -174,6 +174,25 @@ act(struct worker *w, const struct notice *n)
 }
 
 void
+notice_init(struct worker *w)
+{
+	list_init(&w->health.inbox);
+	pthread_mutex_init(&w->health.lock, NULL);
+}
+
+void
+notice_fini(struct worker *w)
+{
+	while (!list_empty(&w->health.inbox)) {
+		struct notice *n = container_of(w->health.inbox.next, struct notice, link);
+
+		list_del(&n->link);
+		free(n);
+	}
+	pthread_mutex_destroy(&w->health.lock);
+}
+
+void
 health_hear(struct worker *w)
 {
 	struct list *inbox = &w->health.inbox;
@@ -371,11 +390,4 @@ health_fini(struct worker *w)
 	subject_fini(w);
 	probe_fini(w);
 	eject_fini(w);
-	while (!list_empty(&h->inbox)) {
-		struct notice *n = container_of(h->inbox.next, struct notice, link);
-
-		list_del(&n->link);
-		free(n);
-	}
-	pthread_mutex_destroy(&h->lock);
 }

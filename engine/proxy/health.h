@@ -82,6 +82,9 @@ struct notice {
 	uint8_t kind, state, reason;
 };
 
+/* Where other workers' notices come, which outlives this one's thread. */
+void notice_init(struct worker *w);
+void notice_fini(struct worker *w);
 /* To all other workers. */
 void notice_spread(struct worker *w, const struct notice *n);
 void notice_send(struct worker *from, struct worker *to, const struct notice *n);

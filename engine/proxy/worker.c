@@ -424,16 +424,25 @@ worker_start(struct worker *w)
 	list_init(&w->idle_trunks);
 	list_init(&w->muxes);
 	list_init(&w->told);
-	list_init(&w->health.inbox);
 	list_init(&w->health.ejections);
-	pthread_mutex_init(&w->health.lock, NULL);
 	w->wake_fd = eventfd(0, EFD_CLOEXEC);
 	if (w->wake_fd < 0)
 		return -errno;
+	notice_init(w);
 	rc = pthread_create(&w->thread, NULL, run, w);
 	if (rc != 0) {
+		notice_fini(w);
 		close(w->wake_fd);
 		return -rc;
 	}
 	return 0;
+}
+
+void
+worker_fini(struct worker *w)
+{
+	notice_fini(w);
+	close(w->wake_fd);
+	for (uint32_t i = 0; i < SLOT_CHUNKS_MAX; i++)
+		free(w->slots[i]);
 }

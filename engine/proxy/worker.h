@@ -111,6 +111,8 @@ struct worker {
 
 int worker_start(struct worker *w); /* the thread then sets `failed` and acknowledges */
 void worker_wake(struct worker *w); /* any thread */
+/* When no worker's thread runs any more: one that has ended is still told things by the others. */
+void worker_fini(struct worker *w);
 
 static inline void
 worker_count(struct worker *w, enum counter id)

@@ -145,3 +145,29 @@ Test(eject, all_workers_know, .timeout = 60)
 	bed_stop(&b);
 	server_stop(&s);
 }
+
+/* While one worker lets its requests end, the others are gone, and what it finds out reaches nobody. */
+Test(eject, in_the_last_request_of_all, .timeout = 60)
+{
+	static const char get[] = "GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n";
+	char answer[512] = "";
+	struct server s;
+	struct bed b;
+	int fd;
+
+	server_start(&s, WIRE_HTTP1, 200);
+	s.manner = SILENT;
+	eject_init(&b, &s, 1);
+	b.config.workers = 4;
+	b.config.drain_timeout_ms = 5000;
+	b.passive.errors = 1;
+	bed_start(&b);
+	fd = connect_local(b.port);
+	send_all(fd, get, sizeof(get) - 1);
+	EVENTUALLY(s.seen == 1);
+	bed_stop(&b);
+	cr_expect(recv(fd, answer, sizeof(answer) - 1, MSG_WAITALL) > 0);
+	cr_expect(strstr(answer, " 504 ") != NULL, "%s", answer);
+	close(fd);
+	server_stop(&s);
+}

@@ -8,14 +8,9 @@
  * begins with /r or /2r is tried again for every reason there is.
  */
 #include "../../engine/proxy/client.h"
-#include "../../engine/proxy/mux.h"
 #include "../../engine/proxy/trunk.h"
 #include "../../engine/proxy/upstream.h"
-
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
+#include "bare.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -46,7 +41,6 @@ struct guest {
 };
 
 static struct worker w;
-static struct engine_config config;
 static struct table_ref table_ref;
 static int door, target; /* listening: for clients, and for what the proxy connects to */
 static struct guest guests[GUESTS_MAX];
@@ -56,18 +50,6 @@ static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\
 static const char settings[] = "\0\0\0\4\0\0\0\0\0";
 
 /* ------------------------------------------------------------------ the table */
-
-static int
-listen_local(struct addr *a)
-{
-	socklen_t len = sizeof(*a);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	*a = (struct addr){.in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
-	assert(fd >= 0 && bind(fd, &a->sa, sizeof(a->in)) == 0 && listen(fd, 128) == 0);
-	assert(getsockname(fd, &a->sa, &len) == 0);
-	return fd;
-}
 
 static struct group *
 group_make(uint32_t index, const struct addr *a)
@@ -176,94 +158,18 @@ table_make(const struct addr *at, const struct addr *to)
 static void
 set_up(void)
 {
-	static const struct buf_sizes sizes[BUF_CLASSES] = {
-	    [BUF_SMALL] = {.room = 2048, .max = 256, .want = 16, .want_max = 64},
-	    [BUF_MID] = {.room = 80 * 1024, .max = 64, .want = 8, .want_max = 16},
-	    [BUF_BIG] = {.room = 512 * 1024, .max = 8, .want = 2, .want_max = 2},
-	};
-	struct ring_features f;
 	struct addr at, to;
-	const char *why;
 
-	door = listen_local(&at);
-	target = listen_local(&to);
-	engine_config_default(&config);
-	w.config = &config;
-	w.random[0] = 1;
+	door = bare_listen(&at);
+	target = bare_listen(&to);
+	bare_init(&w);
 	w.slots[0] = xcalloc(SLOT_CHUNK, sizeof(struct slot));
-	list_init(&w.tables);
-	list_init(&w.listeners);
-	list_init(&w.clients);
-	list_init(&w.passes);
-	list_init(&w.shaking);
-	list_init(&w.idle);
-	list_init(&w.idle_trunks);
-	list_init(&w.drains);
-	list_init(&w.muxes);
-	list_init(&w.told);
-	list_init(&w.health.ejections);
-	list_init(&w.net.ready);
 	table_ref.table = table_make(&at, &to);
 	list_append(&w.tables, &table_ref.link);
 	w.current = &table_ref;
-	assert(ring_probe(&f, &why) == 0 && ring_new(&w.net.ring, 64, &f) == 0);
-	for (int i = 0; i < BUF_CLASSES; i++)
-		assert(buf_pool_init(&w.net.pools[i], w.net.ring, (enum buf_class)i, &sizes[i]) == 0);
-	w.net.now_ms = clock_ms();
-	w.balance = (struct balance){w.slots, &w.net.now_ms, 1};
-	wheel_init(&w.net.wheel, w.net.now_ms);
-	w.orphans = mux_new_orphans(&w);
-	assert(w.orphans != NULL);
-}
-
-/* As the worker's loop does it, with a clock of our own. */
-static void
-turn(uint64_t ms)
-{
-	ring_turn(w.net.ring, 0);
-	w.net.now_ms += ms;
-	wheel_run(&w.net.wheel, w.net.now_ms);
-	conn_wake_ready(&w.net);
-	mux_run(&w);
-	for (int i = 0; i < BUF_CLASSES; i++)
-		buf_refill(&w.net.pools[i]);
-	conn_wake_starved(&w.net);
-	conn_wake_ready(&w.net);
 }
 
 /* ------------------------------------------------------------------ both ends */
-
-/* What came is thrown away. False: nothing comes any more. */
-static bool
-drain(int fd, char *first)
-{
-	static char bytes[65536];
-	ssize_t n;
-
-	while ((n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0)
-		if (*first == '\0')
-			*first = bytes[0];
-	return n < 0 && errno == EAGAIN;
-}
-
-/* What is sent is there when send returns. */
-static void
-hurry(int fd)
-{
-	const int yes = 1;
-
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
-}
-
-/* Nothing of it stays in the kernel, which has only so many ports. */
-static void
-drop(int fd)
-{
-	const struct linger at_once = {.l_onoff = 1};
-
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-	close(fd);
-}
 
 static void
 say(struct guest *g, struct span script, uint8_t flags, size_t step)
@@ -284,14 +190,14 @@ targets_turn(struct span script, uint8_t flags, size_t step)
 	int fd = nguests < GUESTS_MAX ? accept4(target, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK) : -1;
 
 	if (fd >= 0) {
-		hurry(fd);
+		bare_hurry(fd);
 		guests[nguests++] = (struct guest){.fd = fd};
 	}
 	for (unsigned i = 0; i < nguests; i++) {
 		struct guest *g = &guests[i];
 		char first = '\0';
 
-		drain(g->fd, &first);
+		bare_drain(g->fd, &first);
 		if (!g->heard && first == 'P' && (flags & FLAG_SETTINGS) != 0)
 			send(g->fd, settings, sizeof(settings) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 		g->heard = g->heard || first != '\0';
@@ -304,7 +210,7 @@ static void
 targets_leave(void)
 {
 	while (nguests > 0)
-		drop(guests[--nguests].fd);
+		bare_drop(guests[--nguests].fd);
 }
 
 static int
@@ -316,7 +222,7 @@ client_come(void)
 
 	assert(getsockname(door, &a.sa, &len) == 0);
 	assert(connect(fd, &a.sa, sizeof(a.in)) == 0);
-	hurry(fd);
+	bare_hurry(fd);
 	mine = accept4(door, NULL, NULL, SOCK_CLOEXEC);
 	assert(mine >= 0);
 	client_accepted(&w, mine, table_place(table_ref.table, 0));
@@ -328,15 +234,13 @@ static void
 check_end(void)
 {
 	for (unsigned i = 0; i < TURNS_MAX && !list_empty(&w.clients); i++)
-		turn(i < 100 ? 1 : 1000);
+		bare_turn(&w, i < 100 ? 1 : 1000);
 	assert(list_empty(&w.clients) && w.nclients == 0 && table_ref.pins == 0);
 	while (upstream_shed(&w) || trunk_shed(&w))
 		continue;
 	for (unsigned i = 0; i < TURNS_MAX && w.net.nopen > 0; i++)
-		turn(1);
-	assert(w.net.nopen == 0 && list_empty(&w.muxes) && w.orphans->nstreams == 0);
-	for (int i = 0; i < BUF_CLASSES; i++)
-		assert(w.net.pools[i].held == 0);
+		bare_turn(&w, 1);
+	bare_check_idle(&w);
 	for (unsigned i = 0; i < NSLOTS; i++)
 		assert(worker_slot(&w, i)->inflight == 0);
 }
@@ -366,22 +270,22 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		n = MIN(step, mine.n - at);
 		if (send(fd, mine.p + at, n, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)n)
 			break;
-		turn(1);
+		bare_turn(&w, 1);
 		targets_turn(theirs, flags, step);
-		drain(fd, &first);
+		bare_drain(fd, &first);
 	}
 	if ((flags & FLAG_HASTY) != 0)
 		shutdown(fd, SHUT_WR);
 	for (size_t i = 0; i < 16 + theirs.n / step; i++) {
-		turn(1);
+		bare_turn(&w, 1);
 		targets_turn(theirs, flags, step);
-		drain(fd, &first);
+		bare_drain(fd, &first);
 	}
 	shutdown(fd, SHUT_WR);
-	turn(1);
+	bare_turn(&w, 1);
 	targets_leave();
-	turn(1);
-	drop(fd);
+	bare_turn(&w, 1);
+	bare_drop(fd);
 	check_end();
 	return 0;
 }

@@ -287,56 +287,19 @@ bed_group(const struct bed *b, uint32_t which)
 	return g;
 }
 
-static inline struct service *
-bed_service(const struct bed *b)
-{
-	struct service *v = service_new();
-	struct action *a;
-
-	v->slot = b->service;
-	v->name = STR("shop");
-	v->idle_timeout_s = 60;
-	v->nlisteners = v->nhosts = v->nscopes = v->nplaces = 1;
-	v->listeners = arena_alloc(&v->arena, sizeof(*v->listeners));
-	v->listeners[0] = (struct listener){.name = STR("web"), .port = b->port};
-	v->listeners[0].fallback = (struct rule){.name = STR("default"), .slot = b->rule};
-	a = &v->listeners[0].fallback.action;
-	a->nforwards = 1;
-	a->forwards = arena_alloc(&v->arena, sizeof(*a->forwards));
-	a->forwards[0] = (struct forward){.slot = b->forward, .weight = 1, .name = STR("blue")};
-	action_spread(a, &v->arena);
-	v->hosts = arena_alloc(&v->arena, sizeof(*v->hosts));
-	v->hosts[0] = (struct host_name){SCOPE, STR("shop.test")};
-	v->scopes = arena_alloc(&v->arena, sizeof(*v->scopes));
-	v->scopes[0] = (struct scope_name){.scope = SCOPE, .name = STR("net")};
-	v->places = arena_alloc(&v->arena, sizeof(*v->places));
-	v->places[0] = 0;
-	return v;
-}
-
 static inline void
 bed_publish(struct bed *b)
 {
+	static const char *const hosts[] = {"shop.test", NULL};
+	const struct forward to[] = {{.slot = b->forward, .weight = 1, .name = STR("blue")}, {0}};
 	struct build *build = build_new(engine_table(b->engine));
-	struct place *p = place_new();
-	struct table *next;
-	struct clash clash;
-	uint32_t place;
 
-	p->serial = 1;
-	p->addr = local_addr(b->port);
-	p->open = true;
-	p->nscopes = 1;
-	p->scopes = xcalloc(1, sizeof(*p->scopes));
-	p->scopes[0] = SCOPE;
-	build_place(build, p);
+	build_place(build, table_kit_place(b->port, PROTOCOL_HTTP));
 	build_group(build, BED_BLUE, bed_group(b, BED_BLUE));
 	if (b->both || table_group(engine_table(b->engine), BED_GREEN) != NULL)
 		build_group(build, BED_GREEN, b->both ? bed_group(b, BED_GREEN) : NULL);
-	build_service(build, 0, bed_service(b));
-	cr_assert(build_seal(build, &next, &clash) == 0);
-	cr_assert(engine_prepare(b->engine, next, &place) == 0);
-	engine_publish(b->engine, next);
+	build_service(build, 0, table_kit_service(b->port, PROTOCOL_HTTP, b->service, b->rule, hosts, to));
+	table_kit_publish(b->engine, build);
 }
 
 /* What a test sets before bed_start. */

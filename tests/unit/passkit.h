@@ -3,9 +3,8 @@
 #define PASSKIT_H
 
 #include "clock.h"
-#include "engine.h"
 #include "hellos.h"
-#include <arpa/inet.h>
+#include "tablekit.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -13,7 +12,6 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-#define SCOPE 7u
 #define NTARGETS 2u
 #define WAIT_MS 5000
 
@@ -38,15 +36,6 @@ static struct hello shop, cart;
 /* ------------------------------------------------------------------ sockets
  *
  * Freeing the ring that the engine probes with can interrupt a call of this thread. */
-
-static inline struct addr
-local_addr(uint16_t port)
-{
-	struct addr a = {.in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
-
-	addr_set_port(&a, port);
-	return a;
-}
 
 static inline int
 listen_local(uint16_t *port, int backlog)
@@ -171,38 +160,21 @@ group_make(const struct site *s, uint32_t which)
 static inline struct service *
 service_make(const struct site *s, uint32_t which)
 {
-	static const char *const hosts[3][2] = {
+	static const char *const hosts[3][3] = {
 	    {"shop.test", "*.wild.test"}, {"cart.test", "cart"}, {"bare.test", "bare"}};
 	static const uint32_t groups[3][2] = {{BLUE, GREEN}, {GREEN}, {EMPTY}};
-	struct service *v = service_new();
-	struct action *a;
+	struct forward to[3] = {0};
+	struct service *v;
 
-	v->index = which;
-	v->slot = s->service_slots[which];
-	v->name = arena_str(&v->arena, str_of(hosts[which][0]));
-	v->idle_timeout_s = s->idle_s;
-	v->nlisteners = v->nscopes = v->nplaces = 1;
-	v->listeners = arena_alloc(&v->arena, sizeof(*v->listeners));
-	v->listeners[0] =
-	    (struct listener){.name = STR("tls"), .port = s->port, .protocol = PROTOCOL_TLS_PASSTHROUGH};
-	v->listeners[0].fallback = (struct rule){.name = STR("default"), .slot = s->rule_slots[which]};
-	a = &v->listeners[0].fallback.action;
-	a->nforwards = which == 0 ? 2 : 1;
-	a->forwards = arena_alloc(&v->arena, 2 * sizeof(*a->forwards));
-	for (uint32_t i = 0; i < a->nforwards; i++)
-		a->forwards[i] = (struct forward){.group = groups[which][i],
+	for (uint32_t i = 0; i < (which == 0 ? 2 : 1); i++)
+		to[i] = (struct forward){.group = groups[which][i],
 		    .slot = s->forward_slots[which][i],
 		    .weight = which == 0 ? s->weights[i] : 1,
 		    .name = STR("group")};
-	action_spread(a, &v->arena);
-	v->nhosts = 2;
-	v->hosts = arena_alloc(&v->arena, 2 * sizeof(*v->hosts));
-	for (uint32_t i = 0; i < 2; i++)
-		v->hosts[i] = (struct host_name){SCOPE, str_of(hosts[which][i])};
-	v->scopes = arena_alloc(&v->arena, sizeof(*v->scopes));
-	v->scopes[0] = (struct scope_name){.scope = SCOPE, .name = STR("net")};
-	v->places = arena_alloc(&v->arena, sizeof(*v->places));
-	v->places[0] = 0;
+	v = table_kit_service(s->port, PROTOCOL_TLS_PASSTHROUGH, s->service_slots[which],
+	    s->rule_slots[which], hosts[which], to);
+	v->index = which;
+	v->idle_timeout_s = s->idle_s;
 	return v;
 }
 
@@ -210,26 +182,13 @@ static inline void
 site_publish(struct site *s)
 {
 	struct build *b = build_new(engine_table(s->engine));
-	struct place *p = place_new();
-	struct table *next;
-	struct clash clash;
-	uint32_t place;
 
-	p->serial = 1;
-	p->addr = local_addr(s->port);
-	p->protocol = PROTOCOL_TLS_PASSTHROUGH;
-	p->open = true;
-	p->nscopes = 1;
-	p->scopes = xcalloc(1, sizeof(*p->scopes));
-	p->scopes[0] = SCOPE;
-	build_place(b, p);
+	build_place(b, table_kit_place(s->port, PROTOCOL_TLS_PASSTHROUGH));
 	for (uint32_t i = 0; i < NGROUPS; i++)
 		build_group(b, i, group_make(s, i));
 	for (uint32_t i = 0; i < 3; i++)
 		build_service(b, i, service_make(s, i));
-	cr_assert(build_seal(b, &next, &clash) == 0);
-	cr_assert(engine_prepare(s->engine, next, &place) == 0);
-	engine_publish(s->engine, next);
+	table_kit_publish(s->engine, b);
 }
 
 static inline void

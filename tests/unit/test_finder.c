@@ -170,9 +170,6 @@ publish(struct bed *b, const char *host)
 {
 	struct build *build = build_new(engine_table(b->engine));
 	struct group *g = group_new();
-	struct table *next;
-	struct clash clash;
-	uint32_t place;
 
 	g->slot = b->group_slot;
 	g->name = STR("balancers");
@@ -186,50 +183,20 @@ publish(struct bed *b, const char *host)
 	build_group(build, 0, g);
 	if (host == NULL)
 		build_retire(build, b->target_slot);
-	cr_assert(build_seal(build, &next, &clash) == 0);
-	cr_assert(engine_prepare(b->engine, next, &place) == 0);
-	engine_publish(b->engine, next);
-}
-
-static struct service *
-make_service(struct bed *b)
-{
-	struct service *v = service_new();
-	struct action *a;
-
-	v->slot = b->service_slot;
-	v->name = STR("shop");
-	v->idle_timeout_s = 60;
-	v->nlisteners = v->nplaces = 1;
-	v->listeners = arena_alloc(&v->arena, sizeof(*v->listeners));
-	v->listeners[0] = (struct listener){.name = STR("web"), .port = b->port};
-	v->listeners[0].fallback = (struct rule){.name = STR("default"), .slot = b->rule_slot};
-	a = &v->listeners[0].fallback.action;
-	a->nforwards = 1;
-	a->forwards = arena_alloc(&v->arena, sizeof(*a->forwards));
-	a->forwards[0] = (struct forward){.slot = b->forward_slot, .weight = 1, .name = STR("balancers")};
-	action_spread(a, &v->arena);
-	v->places = arena_alloc(&v->arena, sizeof(*v->places));
-	return v;
+	table_kit_publish(b->engine, build);
 }
 
 static void
 publish_service(struct bed *b)
 {
+	static const char *const hosts[] = {"shop.test", NULL};
+	const struct forward to[] = {{.slot = b->forward_slot, .weight = 1, .name = STR("balancers")}, {0}};
 	struct build *build = build_new(engine_table(b->engine));
-	struct place *p = place_new();
-	struct table *next;
-	struct clash clash;
-	uint32_t place;
 
-	p->serial = 1;
-	p->addr = local_addr(b->port);
-	p->open = true;
-	build_place(build, p);
-	build_service(build, 0, make_service(b));
-	cr_assert(build_seal(build, &next, &clash) == 0);
-	cr_assert(engine_prepare(b->engine, next, &place) == 0);
-	engine_publish(b->engine, next);
+	build_place(build, table_kit_place(b->port, PROTOCOL_HTTP));
+	build_service(
+	    build, 0, table_kit_service(b->port, PROTOCOL_HTTP, b->service_slot, b->rule_slot, hosts, to));
+	table_kit_publish(b->engine, build);
 }
 
 static void
@@ -326,7 +293,7 @@ serve(struct bed *b, unsigned which)
 static int
 ask(struct bed *b)
 {
-	static const char request[] = "GET / HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n";
+	static const char request[] = "GET / HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n";
 	int client = connect_local(b->port), who = -1;
 	char p[512] = "";
 

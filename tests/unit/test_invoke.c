@@ -9,10 +9,7 @@ publish(struct site *s)
 	struct build *b = build_new(engine_table(s->engine));
 	struct group *g = group_make(s, BLUE);
 	struct service *v = service_make(s, 0);
-	struct place *p = place_new();
-	struct table *next;
-	struct clash clash;
-	uint32_t place;
+	struct place *p = table_kit_place(s->port, PROTOCOL_HTTP);
 
 	g->protocol = GROUP_HTTP;
 	g->type = GROUP_LAMBDA;
@@ -24,21 +21,12 @@ publish(struct site *s)
 	v->region = STR("mars-1");
 	v->scopes[0].arn = STR("arn:network");
 	v->listeners[0].protocol = PROTOCOL_HTTP;
-	p->serial = 1;
-	p->addr = local_addr(s->port);
-	p->protocol = PROTOCOL_HTTP;
-	p->open = true;
-	p->nscopes = 1;
-	p->scopes = xcalloc(1, sizeof(*p->scopes));
-	p->scopes[0] = SCOPE;
 	p->vpc_arn = xstrdup("arn:vpc");
 	build_place(b, p);
 	build_group(b, BLUE, g);
 	build_group(b, GREEN, group_make(s, GREEN));
 	build_service(b, 0, v);
-	cr_assert(build_seal(b, &next, &clash) == 0);
-	cr_assert(engine_prepare(s->engine, next, &place) == 0);
-	engine_publish(s->engine, next);
+	table_kit_publish(s->engine, b);
 }
 
 static void

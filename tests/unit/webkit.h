@@ -68,28 +68,12 @@ web_group(const struct web *w)
 static inline struct service *
 web_service(const struct web *w)
 {
-	struct service *v = service_new();
-	struct action *a;
+	static const char *const hosts[] = {"shop.test", NULL};
+	const struct forward to[] = {{.slot = w->forward_slot, .weight = 1, .name = STR("group")}, {0}};
+	struct service *v =
+	    table_kit_service(w->s.port, w->protocol, w->service_slot, w->rule_slot, hosts, to);
 
-	v->slot = w->service_slot;
-	v->name = STR("shop");
-	v->idle_timeout_s = 60;
-	v->nlisteners = v->nscopes = v->nplaces = v->nhosts = 1;
-	v->listeners = arena_alloc(&v->arena, sizeof(*v->listeners));
-	v->listeners[0] = (struct listener){.name = STR("web"), .port = w->s.port, .protocol = w->protocol};
-	v->listeners[0].fallback = (struct rule){.name = STR("default"), .slot = w->rule_slot};
-	a = &v->listeners[0].fallback.action;
-	a->resilience = w->resilience;
-	a->nforwards = 1;
-	a->forwards = arena_alloc(&v->arena, sizeof(*a->forwards));
-	a->forwards[0] = (struct forward){.slot = w->forward_slot, .weight = 1, .name = STR("group")};
-	action_spread(a, &v->arena);
-	v->hosts = arena_alloc(&v->arena, sizeof(*v->hosts));
-	v->hosts[0] = (struct host_name){SCOPE, STR("shop.test")};
-	v->scopes = arena_alloc(&v->arena, sizeof(*v->scopes));
-	v->scopes[0] = (struct scope_name){.scope = SCOPE, .name = STR("net")};
-	v->places = arena_alloc(&v->arena, sizeof(*v->places));
-	v->places[0] = 0;
+	v->listeners[0].fallback.action.resilience = w->resilience;
 	return v;
 }
 
@@ -97,26 +81,13 @@ static inline void
 web_publish(struct web *w)
 {
 	struct build *b = build_new(engine_table(w->s.engine));
-	struct place *p = place_new();
-	struct table *next;
-	struct clash clash;
-	uint32_t place;
 
-	p->serial = 1;
-	p->addr = local_addr(w->s.port);
-	p->protocol = w->protocol;
-	p->open = true;
-	p->nscopes = 1;
-	p->scopes = xcalloc(1, sizeof(*p->scopes));
-	p->scopes[0] = SCOPE;
-	build_place(b, p);
+	build_place(b, table_kit_place(w->s.port, w->protocol));
 	build_group(b, 0, web_group(w));
 	build_service(b, 0, web_service(w));
 	while (w->nretired > 0)
 		build_retire(b, w->retired[--w->nretired]);
-	cr_assert(build_seal(b, &next, &clash) == 0);
-	cr_assert(engine_prepare(w->s.engine, next, &place) == 0);
-	engine_publish(w->s.engine, next);
+	table_kit_publish(w->s.engine, b);
 }
 
 static inline void

@@ -18,8 +18,18 @@ enum pass_state {
 	PASS_OPEN,
 };
 
+/* What goes one way. */
+struct way {
+	struct relay relay;
+	struct pipe *pipe; /* what is being sent, when it is in one */
+	struct conn *from, *to;
+	struct way *back;
+	enum counter bytes;
+};
+
 struct pass {
 	struct conn client, target;
+	struct way in, out; /* to the target, to the client */
 	struct worker *w;
 	struct list link;
 	uint8_t state;
@@ -39,8 +49,6 @@ struct pass {
 	uint32_t max_requests; /* resilience.max_requests: connections here */
 	uint32_t idle_ms;
 	uint64_t active_ms; /* when a byte last went either way */
-	struct relay to_target, to_client;
-	struct pipe *in, *out; /* what is being sent to the target, to the client, when it is in a pipe */
 };
 
 /* ------------------------------------------------------------------ life */
@@ -77,14 +85,16 @@ conn_gone(struct pass *p)
 
 /* What is still being sent is left with the connection; what is in a pipe is nobody's. */
 static void
-close_side(struct conn *c, struct relay *r, struct pipe **pipe, bool cut)
+close_way(struct way *y, bool cut)
 {
-	if (r->sending != NULL)
-		conn_hold(c, r->sending);
-	r->sending = NULL;
-	if (*pipe != NULL)
-		pipe_put(&c->net->pipes, *pipe);
-	*pipe = NULL;
+	struct conn *c = y->to;
+
+	if (y->relay.sending != NULL)
+		conn_hold(c, y->relay.sending);
+	y->relay.sending = NULL;
+	if (y->pipe != NULL)
+		pipe_put(&c->net->pipes, y->pipe);
+	y->pipe = NULL;
 	if (cut)
 		conn_reset(c);
 	conn_close(c);
@@ -103,8 +113,8 @@ end(struct pass *p, bool cut)
 		buf_put(p->w->net.pools, p->hello);
 	p->hello = NULL;
 	if (p->has_target)
-		close_side(&p->target, &p->to_target, &p->in, cut);
-	close_side(&p->client, &p->to_client, &p->out, cut);
+		close_way(&p->in, cut);
+	close_way(&p->out, cut);
 }
 
 static void
@@ -117,84 +127,83 @@ refuse(struct pass *p, enum counter why)
 /* ------------------------------------------------------------------ both ways */
 
 static void
-carry(struct pass *p, struct relay *r, struct buf *b, struct conn *to, enum counter bytes)
+carry(struct pass *p, struct way *y, struct buf *b)
 {
 	struct buf *rest;
 
-	p->active_ms = r->sent_ms = p->w->net.now_ms;
-	worker_count_bytes(p->w, bytes, b->len);
-	relay_feed(r, b, false, &rest);
-	r->sending = b;
-	conn_send(to, buf_data(b), b->len);
+	p->active_ms = y->relay.sent_ms = p->w->net.now_ms;
+	worker_count_bytes(p->w, y->bytes, b->len);
+	relay_feed(&y->relay, b, false, &rest);
+	y->relay.sending = b;
+	conn_send(y->to, buf_data(b), b->len);
 }
 
 /* More of it: where a lot comes, nobody here has to touch it. */
 static void
-receive_more(struct pass *p, struct relay *r, struct conn *from)
+receive_more(struct pass *p, struct way *y)
 {
-	enum buf_class class = relay_class(r, p->w->net.pools, BUF_MID);
+	enum buf_class class = relay_class(&y->relay, p->w->net.pools, BUF_MID);
 
 	if (class == BUF_BIG)
-		conn_recv_piped(from);
+		conn_recv_piped(y->from);
 	else
-		conn_recv(from, class);
+		conn_recv(y->from, class);
 }
 
 /* One side has ended, and the other has all it sent. */
 static void
-half_close(struct pass *p, const struct conn *from, struct conn *to, const struct relay *back)
+half_close(struct pass *p, struct way *y)
 {
-	if (back->done) {
+	if (y->back->relay.done) {
 		end(p, true);
 		return;
 	}
-	conn_shutdown(to);
-	if (to->ended && !from->sending)
+	conn_shutdown(y->to);
+	if (y->to->ended && !y->from->sending)
 		end(p, false);
 }
 
 static void
-carried(struct pass *p, struct relay *r, struct pipe **pipe, struct conn *from, struct conn *to,
-    const struct relay *back, int error)
+carried(struct pass *p, struct way *y, int error)
 {
-	if (*pipe != NULL)
-		pipe_put(&p->w->net.pipes, *pipe);
+	if (y->pipe != NULL)
+		pipe_put(&p->w->net.pipes, y->pipe);
 	else
-		buf_put(p->w->net.pools, r->sending);
-	*pipe = NULL;
-	r->sending = NULL;
-	relay_sent(r, p->w->net.now_ms);
+		buf_put(p->w->net.pools, y->relay.sending);
+	y->pipe = NULL;
+	y->relay.sending = NULL;
+	relay_sent(&y->relay, p->w->net.now_ms);
 	p->active_ms = p->w->net.now_ms;
-	if (error == 0 && from->ended)
-		half_close(p, from, to, back);
+	if (error == 0 && y->from->ended)
+		half_close(p, y);
 	else if (error == 0)
-		receive_more(p, r, from);
-	else if (to->ended)
+		receive_more(p, y);
+	else if (y->to->ended)
 		end(p, true);
 	else
-		r->done = true; /* it may have said why before it closed: the receive will tell */
+		y->relay.done = true; /* it may have said why before it closed: the receive will tell */
 }
 
 /* The same, through a pipe. */
 static void
-carry_piped(struct pass *p, struct relay *r, struct pipe **pipe, struct conn *from, struct conn *to,
-    const struct relay *back, enum counter bytes)
+carry_piped(struct pass *p, struct way *y, struct pipe *pipe)
 {
-	p->active_ms = r->sent_ms = p->w->net.now_ms;
-	worker_count_bytes(p->w, bytes, (*pipe)->len);
-	r->bytes += (*pipe)->len;
-	r->full = (*pipe)->len >= PIPED_MIN;
-	if (conn_send_pipe(to, *pipe))
-		carried(p, r, pipe, from, to, back, 0);
+	y->pipe = pipe;
+	p->active_ms = y->relay.sent_ms = p->w->net.now_ms;
+	worker_count_bytes(p->w, y->bytes, pipe->len);
+	y->relay.bytes += pipe->len;
+	y->relay.full = pipe->len >= PIPED_MIN;
+	if (conn_send_pipe(y->to, pipe))
+		carried(p, y, 0);
 }
 
 static void
-side_ended(struct pass *p, const struct conn *from, struct conn *to, const struct relay *back, int error)
+side_ended(struct pass *p, struct way *y, int error)
 {
 	if (error != 0)
 		end(p, true);
-	else if (!to->sending)
-		half_close(p, from, to, back);
+	else if (!y->to->sending)
+		half_close(p, y);
 }
 
 /* ------------------------------------------------------------------ the target */
@@ -206,7 +215,7 @@ target_data(struct conn *c, struct buf *b)
 {
 	struct pass *p = container_of(c, struct pass, target);
 
-	carry(p, &p->to_client, b, &p->client, COUNTER_PASS_OUT);
+	carry(p, &p->out, b);
 }
 
 static void
@@ -214,8 +223,7 @@ target_piped(struct conn *c, struct pipe *pipe)
 {
 	struct pass *p = container_of(c, struct pass, target);
 
-	p->out = pipe;
-	carry_piped(p, &p->to_client, &p->out, c, &p->client, &p->to_target, COUNTER_PASS_OUT);
+	carry_piped(p, &p->out, pipe);
 }
 
 static void
@@ -223,7 +231,7 @@ target_end(struct conn *c, int error)
 {
 	struct pass *p = container_of(c, struct pass, target);
 
-	side_ended(p, c, &p->client, &p->to_target, error);
+	side_ended(p, &p->out, error);
 }
 
 static void
@@ -231,7 +239,7 @@ target_sent(struct conn *c, int error)
 {
 	struct pass *p = container_of(c, struct pass, target);
 
-	carried(p, &p->to_target, &p->in, &p->client, c, &p->to_client, error);
+	carried(p, &p->in, error);
 }
 
 static void
@@ -259,7 +267,7 @@ target_connected(struct conn *c, int error)
 	p->hello = NULL;
 	conn_deadline(&p->client, p->idle_ms);
 	conn_await(c, BUF_MID);
-	carry(p, &p->to_target, hello, c, COUNTER_PASS_IN);
+	carry(p, &p->in, hello);
 }
 
 static void
@@ -457,7 +465,7 @@ client_data(struct conn *c, struct buf *b)
 	if (p->state == PASS_HELLO)
 		more_hello(p, b);
 	else
-		carry(p, &p->to_target, b, &p->target, COUNTER_PASS_IN);
+		carry(p, &p->in, b);
 }
 
 static void
@@ -465,8 +473,7 @@ client_piped(struct conn *c, struct pipe *pipe)
 {
 	struct pass *p = container_of(c, struct pass, client);
 
-	p->in = pipe;
-	carry_piped(p, &p->to_target, &p->in, c, &p->target, &p->to_client, COUNTER_PASS_IN);
+	carry_piped(p, &p->in, pipe);
 }
 
 static void
@@ -477,7 +484,7 @@ client_end(struct conn *c, int error)
 	if (p->state == PASS_HELLO)
 		end(p, false);
 	else
-		side_ended(p, c, &p->target, &p->to_client, error);
+		side_ended(p, &p->in, error);
 }
 
 static void
@@ -485,7 +492,7 @@ client_sent(struct conn *c, int error)
 {
 	struct pass *p = container_of(c, struct pass, client);
 
-	carried(p, &p->to_client, &p->out, &p->target, c, &p->to_target, error);
+	carried(p, &p->out, error);
 }
 
 /* Is somebody taking, slowly, what is being sent? Both are asked, so that both are looked at. */
@@ -531,6 +538,13 @@ static const struct conn_events client_events = {
     .freed = client_freed,
 };
 
+static void
+way_init(struct way *y, struct conn *from, struct conn *to, struct way *back, enum counter bytes)
+{
+	*y = (struct way){.from = from, .to = to, .back = back, .bytes = bytes};
+	relay_init(&y->relay, BODY_EOF, 0, FRAME_RAW);
+}
+
 void
 pass_accepted(struct worker *w, int fd, uint32_t place, uint32_t serial)
 {
@@ -541,8 +555,8 @@ pass_accepted(struct worker *w, int fd, uint32_t place, uint32_t serial)
 		return;
 	}
 	*p = (struct pass){.w = w, .nconns = 1, .place = place, .serial = serial, .counts = SLOT_NONE};
-	relay_init(&p->to_target, BODY_EOF, 0, FRAME_RAW);
-	relay_init(&p->to_client, BODY_EOF, 0, FRAME_RAW);
+	way_init(&p->in, &p->client, &p->target, &p->out, COUNTER_PASS_IN);
+	way_init(&p->out, &p->target, &p->client, &p->in, COUNTER_PASS_OUT);
 	conn_init(&p->client, &w->net, fd, &client_events);
 	list_append(&w->passes, &p->link);
 	worker_count(w, COUNTER_ACCEPTED);

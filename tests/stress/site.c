@@ -173,7 +173,7 @@ listener_make(const struct site *s, struct listener *l, struct arena *arena, uin
 		a->status = 404;
 	} else {
 		forward(s, a, arena, 0, NORIGINS - 1);
-		/* A table may bring another dead target while the last one is tried. */
+		/* When these are over their budget, the one try that everybody has stands in. */
 		a->resilience = (struct resilience){.retries = 3, .retry_on = RETRY_CONNECT};
 	}
 	match_index_build(l, arena);
@@ -218,7 +218,8 @@ service_make(const struct site *s, uint32_t which, const uint32_t *places, uint3
 /* ------------------------------------------------------------------ tables */
 
 /* A group's settings change, and its targets drain and come back; every other time their numbers are retired,
- * as removed target files do. */
+ * as removed target files do. The dead one keeps its own: nobody who has tried it may take it for another
+ * one, and fail. */
 static void
 groups_change(struct site *s, struct build *b)
 {
@@ -228,7 +229,7 @@ groups_change(struct site *s, struct build *b)
 		build_group(b, i, group_make(s, i));
 	if (s->round == 0 || (s->round % 7 != 0 && s->round % 7 != 3))
 		return;
-	for (uint32_t i = 0; s->round % 7 == 0 && i < NTARGETS; i++) {
+	for (uint32_t i = 0; s->round % 7 == 0 && i < TARGET_DEAD; i++) {
 		build_retire(b, s->target_slots[which][i]);
 		s->target_slots[which][i] = slots_take(&s->slots);
 	}

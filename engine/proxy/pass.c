@@ -10,7 +10,9 @@
 #include "upstream.h"
 #include <errno.h>
 
-#define PIPED_MIN 2048u /* less at a time is cheaper copied */
+/* Less at a time is cheaper copied. But the rest of something large is less, too: so many times in a row. */
+#define PIPED_MIN (32u << 10)
+#define PIPED_SMALL_MAX 4u
 
 enum pass_state {
 	PASS_HELLO,   /* the client has not said everything yet */
@@ -22,6 +24,7 @@ enum pass_state {
 struct way {
 	struct relay relay;
 	struct pipe *pipe; /* what is being sent, when it is in one */
+	uint32_t nsmall;   /* of the last ones in pipes, those that had less than PIPED_MIN */
 	struct conn *from, *to;
 	struct way *back;
 	enum counter bytes;
@@ -138,16 +141,15 @@ carry(struct pass *p, struct way *y, struct buf *b)
 	conn_send(y->to, buf_data(b), b->len);
 }
 
-/* More of it: where a lot comes, nobody here has to touch it. */
+/* Where a lot comes, nobody here has to touch it. What little goes the other way meanwhile is carried alike:
+ * a socket has to change for the other manner, every time. */
 static void
-receive_more(struct pass *p, struct way *y)
+receive_more(struct way *y)
 {
-	enum buf_class class = relay_class(&y->relay, p->w->net.pools, BUF_MID);
-
-	if (class == BUF_BIG)
+	if ((y->relay.full || y->back->relay.full) && !y->relay.slow)
 		conn_recv_piped(y->from);
 	else
-		conn_recv(y->from, class);
+		conn_recv(y->from, BUF_MID);
 }
 
 /* One side has ended, and the other has all it sent. */
@@ -177,7 +179,7 @@ carried(struct pass *p, struct way *y, int error)
 	if (error == 0 && y->from->ended)
 		half_close(p, y);
 	else if (error == 0)
-		receive_more(p, y);
+		receive_more(y);
 	else if (y->to->ended)
 		end(p, true);
 	else
@@ -192,7 +194,8 @@ carry_piped(struct pass *p, struct way *y, struct pipe *pipe)
 	p->active_ms = y->relay.sent_ms = p->w->net.now_ms;
 	worker_count_bytes(p->w, y->bytes, pipe->len);
 	y->relay.bytes += pipe->len;
-	y->relay.full = pipe->len >= PIPED_MIN;
+	y->nsmall = pipe->len < PIPED_MIN ? y->nsmall + 1 : 0;
+	y->relay.full = y->nsmall < PIPED_SMALL_MAX;
 	if (conn_send_pipe(y->to, pipe))
 		carried(p, y, 0);
 }

@@ -190,6 +190,54 @@ Test(carry, carries_megabytes_both_ways_past_a_slow_reader, .timeout = 120)
 	site_stop(&s);
 }
 
+struct piece {
+	int fd;
+	uint32_t len;
+	uint8_t bytes[1u << 20];
+};
+
+static void *
+piece_send(void *arg)
+{
+	const struct piece *p = arg;
+
+	send_all(p->fd, p->bytes, p->len);
+	return NULL;
+}
+
+/* Large and small in turns, there and back: what is piped and what is copied keeps its order. */
+Test(carry, carries_large_and_small_in_turns, .timeout = 120)
+{
+	static const uint32_t sizes[] = {
+	    1u << 20, 1, 300000, 10, 10, 10, 10, 10, 10, 65536, 200000, 3, 3, 1u << 20, 40000, 70000};
+	static struct piece piece;
+	struct site s;
+	size_t at = 0;
+	int ends[2];
+
+	site_init(&s);
+	site_start(&s);
+	pair_open(&s, &ends[0], &ends[1]);
+	for (size_t i = 0; i < 4 * COUNT(sizes); i++) {
+		/* Ever more often from the target than to it, so that the ways do not keep step. */
+		unsigned from = i % 3 == 0 ? 0 : 1;
+		uint32_t n = sizes[i % COUNT(sizes)];
+		pthread_t thread;
+
+		piece.fd = ends[from];
+		piece.len = n;
+		for (size_t k = 0; k < n; k++)
+			piece.bytes[k] = byte_at(at + k);
+		pthread_create(&thread, NULL, piece_send, &piece);
+		expect_bytes(ends[1 - from], piece.bytes, n);
+		pthread_join(thread, NULL);
+		at += n;
+	}
+	close(ends[0]);
+	close(ends[1]);
+	site_stop(&s);
+}
+
 /* Fills everything between, and says that it was not all taken. */
 static void *
 flood(void *arg)

@@ -56,15 +56,17 @@ struct value {
 	struct named_line *names;
 	uint32_t naddrs; /* ADDRESSES; TARGET of type IP: one, its port 0 when none is written */
 	struct addr *addrs;
-	struct match match;
-	struct {
-		enum action_kind kind;
-		uint16_t status;
-		struct caller_key sticky;
-		bool on_empty_fail;
-		struct resilience resilience;
-	} action;
-	struct target_text target;
+	union {
+		struct match match; /* MATCH */
+		struct {
+			enum action_kind kind;
+			uint16_t status;
+			struct caller_key sticky;
+			bool on_empty_fail;
+			struct resilience resilience;
+		} action;		   /* ACTION */
+		struct target_text target; /* TARGET */
+	};
 	struct health_text *health;    /* HEALTH; NULL: nothing is said */
 	struct caller_key caller;      /* CALLER */
 	struct credential *credential; /* PEM */

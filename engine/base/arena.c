@@ -2,7 +2,7 @@
 #include "arena.h"
 
 #define ALIGN 16u
-#define BLOCK_FIRST 512u
+#define BLOCK_FIRST 128u
 #define BLOCK_MAX (64u * 1024)
 
 /* 16 bytes, so that what follows is aligned as malloc's own memory is. */

@@ -13,7 +13,7 @@ DNS   = dns
 ROUTE = table table_print match caller turns ring view balance names
 NET   = ring buf pipe timer netns sock conn tls tls_held tls_peer tls_world listen lookup
 PROXY = worker keyring client mux exchange choose retry request answer invoke tunnel drain pass relay upstream trunk event health subject probe probe_h2 eject resolve ask dialog resolver finder engine
-FS    = schema pem certificate authority fields parse parse_match parse_action parse_target parse_health pair rights routes spaces model edit reach check quotas protocols groups meet zones arn identity equal compile_group compile explain status metrics store preload errors undo hold txn heal settle node attr dir events handle view watch follow ops config main
+FS    = schema pem certificate authority fields parse parse_match parse_action parse_target parse_health pair rights routes spaces model edit reach check quotas protocols groups meet zones arn identity equal compile_group compile explain status metrics store heap preload errors undo hold txn heal settle node attr dir events handle view watch follow ops config main
 
 ENGINE_SRC = $(BASE:%=engine/base/%.c) $(HTTP:%=engine/http/%.c) $(DNS:%=engine/dns/%.c) $(ROUTE:%=engine/route/%.c) \
              $(NET:%=engine/net/%.c) $(PROXY:%=engine/proxy/%.c)

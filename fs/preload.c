@@ -554,6 +554,12 @@ preload_source(struct preload *p)
 	return p->ntasks > 0 ? &p->source : p->from;
 }
 
+uint32_t
+preload_objects(const struct preload *p)
+{
+	return p->ntasks;
+}
+
 static void
 reader_fini(struct reader *r)
 {

@@ -16,6 +16,7 @@ struct preload;
  * source is used, and all is freed, by the calling thread; the store is not changed meanwhile. */
 struct preload *preload_new(struct store *s, struct source *from, unsigned threads);
 struct source *preload_source(struct preload *p);
-void preload_free(struct preload *p); /* every thread has ended when it returns */
+uint32_t preload_objects(const struct preload *p); /* that are read ahead */
+void preload_free(struct preload *p);		   /* every thread has ended when it returns */
 
 #endif

@@ -1,5 +1,6 @@
 /* txn.c - one change of the tree, all or nothing: edit, check, compile, prepare, store, publish. */
 #include "heal.h"
+#include "heap.h"
 #include "settle.h"
 #include "clock.h"
 #include "limits.h"
@@ -14,6 +15,8 @@
  */
 #define LOAD_PATIENCE_MS 2000
 #define LOAD_PAUSE_MS 10
+/* What a service or group with its parts takes here, in the model and the tables: measured, about. */
+#define OBJECT_BYTES 6144u
 
 /* ------------------------------------------------------------------ the steps */
 
@@ -630,6 +633,7 @@ load_tree(struct tree *t, struct txn *x)
 		return;
 	}
 	ahead = preload_new(&t->store, hold_source(t), 0);
+	heap_expect((size_t)preload_objects(ahead) * OBJECT_BYTES);
 	edit_sync(x->edit, "", preload_source(ahead), "", &x->diag);
 	preload_free(ahead);
 }
@@ -671,6 +675,7 @@ txn_load(struct tree *t)
 			edit_remove(x.edit, why.path, NULL);
 		rc = load_try(t, &x, &ds);
 	}
+	heap_settle();
 	diags_fini(&ds);
 	t->store.sweep = false;
 	hold_resume(t);

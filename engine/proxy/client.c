@@ -462,8 +462,7 @@ on_freed(struct conn *conn)
 	list_del(&c->link);
 	if (!conn_is_stream(conn))
 		atomic_store_explicit(&w->nclients, w->nclients - 1, memory_order_relaxed);
-	c->free_next = w->free_clients;
-	w->free_clients = c;
+	spare_give(&w->spare_clients, c);
 	worker_client_gone(w);
 }
 
@@ -495,11 +494,9 @@ client_close(struct client *c)
 static struct client *
 client_new(struct worker *w, uint32_t place, uint32_t serial)
 {
-	struct client *c = w->free_clients;
+	struct client *c = spare_take(&w->spare_clients, sizeof(*c));
 
-	if (c != NULL)
-		w->free_clients = c->free_next;
-	else if ((c = malloc(sizeof(*c))) == NULL)
+	if (c == NULL)
 		return NULL;
 	c->w = w;
 	c->ex = NULL;

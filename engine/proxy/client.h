@@ -38,7 +38,6 @@ struct client {
 	    unread; /* some of what the client sent was not read: it must not see a reset before our answer */
 	uint32_t lingered;	  /* bytes */
 	char peer[ADDR_TEXT_MAX]; /* client_peer */
-	struct client *free_next;
 };
 
 /* Takes fd: a new connection at a place, with TLS or not. */

@@ -15,11 +15,9 @@ static struct exchange *
 exchange_new(struct client *c)
 {
 	struct worker *w = c->w;
-	struct exchange *ex = w->free_exchanges;
+	struct exchange *ex = spare_take(&w->spare_exchanges, sizeof(*ex));
 
-	if (ex != NULL)
-		w->free_exchanges = ex->next;
-	else if ((ex = malloc(sizeof(*ex))) == NULL)
+	if (ex == NULL)
 		return NULL;
 	memset(ex, 0, offsetof(struct exchange, id));
 	ex->w = w;
@@ -123,8 +121,7 @@ exchange_free(struct exchange *ex, bool keep_up)
 		upstream_give(ex, keep_up);
 	w->nexchanges--;
 	w->nretries -= ex->retrying;
-	ex->next = w->free_exchanges;
-	w->free_exchanges = ex;
+	spare_give(&w->spare_exchanges, ex);
 }
 
 void

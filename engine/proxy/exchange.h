@@ -67,8 +67,7 @@ struct exchange {
 	uint16_t id_len, host_len;
 	uint64_t host_hash; /* 0 without TLS */
 	char id[REQUEST_ID_MAX];
-	char host[HOST_MAX];   /* the request's, for TLS */
-	struct exchange *next; /* free list */
+	char host[HOST_MAX]; /* the request's, for TLS */
 };
 
 /* Routes the request in w->msg, whose head is the first head_len bytes of c->in, and sends it on its way. */

@@ -29,11 +29,9 @@ static struct stream *
 stream_new(struct mux *m)
 {
 	struct worker *w = m->w;
-	struct stream *s = w->free_streams;
+	struct stream *s = spare_take(&w->spare_streams, sizeof(*s));
 
-	if (s != NULL)
-		w->free_streams = s->next;
-	else if ((s = malloc(sizeof(*s))) == NULL)
+	if (s == NULL)
 		return NULL;
 	*s = (struct stream){.mux = m};
 	list_append(&m->streams, &s->link);
@@ -78,8 +76,7 @@ stream_free(struct stream *s)
 	list_del(&s->ready);
 	if (s->waiting)
 		m->nwaiting--;
-	s->next = m->w->free_streams;
-	m->w->free_streams = s;
+	spare_give(&m->w->spare_streams, s);
 	if (--m->nstreams > 0 || m->owner == NULL)
 		return;
 	m->owner->idle(m);

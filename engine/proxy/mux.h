@@ -11,6 +11,7 @@
 #include "worker.h"
 
 struct mux;
+struct stream;
 
 struct mux_owner {
 	/* A client's new stream; the owner has called mux_attach for it when this returns. False: no memory,
@@ -45,18 +46,17 @@ struct stream {
 	int32_t id;		 /* 0: not begun */
 	struct buf *in, *in_end; /* what came and was not told, header blocks and bytes, in order */
 	struct buf *trailers;
-	uint32_t taken;	     /* of the bytes being sent: went into frames */
-	bool waiting;	     /* in mux.nwaiting */
-	bool heard;	     /* a client's request came */
-	bool answered;	     /* and the head of our answer went out */
-	bool gone;	     /* its first header block went into frames */
-	bool closed;	     /* the codec knows it no more */
-	bool fresh;	     /* of a client: told without being asked for */
-	bool last;	     /* the peer has ended it */
-	bool finished;	     /* and we have */
-	bool sent;	     /* what was being sent has gone: to be told */
-	bool broken;	     /* an error is to be told */
-	struct stream *next; /* free list */
+	uint32_t taken; /* of the bytes being sent: went into frames */
+	bool waiting;	/* in mux.nwaiting */
+	bool heard;	/* a client's request came */
+	bool answered;	/* and the head of our answer went out */
+	bool gone;	/* its first header block went into frames */
+	bool closed;	/* the codec knows it no more */
+	bool fresh;	/* of a client: told without being asked for */
+	bool last;	/* the peer has ended it */
+	bool finished;	/* and we have */
+	bool sent;	/* what was being sent has gone: to be told */
+	bool broken;	/* an error is to be told */
 };
 
 /* Where streams live that their connection has left: one a worker, for mux_free. */

@@ -164,8 +164,7 @@ on_freed(struct conn *c)
 	give_back(p, &p->message);
 	if (p->h2 != NULL)
 		h2_free(p->h2);
-	p->next = p->w->health.free_probes;
-	p->w->health.free_probes = p;
+	spare_give(&p->w->health.spare_probes, p);
 }
 
 static const struct conn_events events = {
@@ -182,12 +181,8 @@ static const struct conn_events events = {
 static struct probe *
 probe_new(struct subject *s)
 {
-	struct probe *p = s->w->health.free_probes;
+	struct probe *p = spare_take(&s->w->health.spare_probes, sizeof(*p));
 
-	if (p != NULL)
-		s->w->health.free_probes = p->next;
-	else
-		p = malloc(sizeof(*p));
 	if (p == NULL)
 		return NULL;
 	memset(p, 0, sizeof(*p));
@@ -235,11 +230,6 @@ probe_start(struct subject *s)
 void
 probe_fini(struct worker *w)
 {
-	struct probe *p;
-
-	while ((p = w->health.free_probes) != NULL) {
-		w->health.free_probes = p->next;
-		free(p);
-	}
+	spares_fini(&w->health.spare_probes);
 	tls_held_free(w->health.trust);
 }

@@ -22,7 +22,6 @@ struct probe {
 	struct buf *message; /* gRPC: what is still to be sent of the body */
 	uint32_t answer_len;
 	uint8_t answer[PROBE_ANSWER_MAX];
-	struct probe *next; /* free list */
 };
 
 /* Asks s's question; subject_done tells, never from inside. NULL: nothing can be said of the target, for want

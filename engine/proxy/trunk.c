@@ -166,8 +166,7 @@ on_freed(struct conn *c)
 {
 	struct trunk *t = container_of(c, struct trunk, conn);
 
-	t->next = t->w->free_trunks;
-	t->w->free_trunks = t;
+	spare_give(&t->w->spare_trunks, t);
 }
 
 static const struct conn_events trunk_events = {
@@ -181,18 +180,6 @@ static const struct conn_events trunk_events = {
 
 /* ------------------------------------------------------------------ opening */
 
-static struct trunk *
-trunk_new(struct worker *w)
-{
-	struct trunk *t = w->free_trunks;
-
-	if (t != NULL)
-		w->free_trunks = t->next;
-	else
-		t = malloc(sizeof(*t));
-	return t;
-}
-
 static int
 trunk_open(struct exchange *ex, struct trunk **out)
 {
@@ -202,7 +189,7 @@ trunk_open(struct exchange *ex, struct trunk **out)
 
 	if (fd < 0)
 		return fd;
-	t = trunk_new(w);
+	t = spare_take(&w->spare_trunks, sizeof(*t));
 	if (t == NULL) {
 		close(fd);
 		return -ENOMEM;
@@ -286,15 +273,4 @@ trunk_shed(struct worker *w)
 	trunk_end(t);
 	conn_close_now(&t->conn);
 	return true;
-}
-
-void
-trunk_fini(struct worker *w)
-{
-	struct trunk *t;
-
-	while ((t = w->free_trunks) != NULL) {
-		w->free_trunks = t->next;
-		free(t);
-	}
 }

@@ -12,6 +12,5 @@ void trunk_leave(
     struct worker *w, uint32_t slot); /* the same for those to addresses that its name no longer has */
 /* Frees the descriptor of an idle one of any target; false when there is none. */
 bool trunk_shed(struct worker *w);
-void trunk_fini(struct worker *w); /* the memory of those that were closed */
 
 #endif

@@ -120,16 +120,11 @@ on_timeout(struct conn *c)
 }
 
 static void
-put_upstream(struct upstream *u)
-{
-	u->next = u->w->free_upstreams;
-	u->w->free_upstreams = u;
-}
-
-static void
 on_freed(struct conn *c)
 {
-	put_upstream(container_of(c, struct upstream, conn));
+	struct upstream *u = container_of(c, struct upstream, conn);
+
+	spare_give(&u->w->spare_upstreams, u);
 }
 
 static const struct conn_events events = {
@@ -141,18 +136,6 @@ static const struct conn_events events = {
     .timeout = on_timeout,
     .freed = on_freed,
 };
-
-static struct upstream *
-new_upstream(struct worker *w)
-{
-	struct upstream *u = w->free_upstreams;
-
-	if (u != NULL)
-		w->free_upstreams = u->next;
-	else
-		u = malloc(sizeof(*u));
-	return u;
-}
 
 int
 upstream_socket(struct worker *w, uint32_t vpc, int family)
@@ -188,7 +171,7 @@ open_new(struct exchange *ex, struct upstream *u)
 	int fd = upstream_socket(w, ex->vpc, ex->addr.sa.sa_family), rc;
 
 	if (fd < 0) {
-		put_upstream(u);
+		spare_give(&ex->w->spare_upstreams, u);
 		return fd;
 	}
 	conn_init(&u->conn, &w->net, fd, &events);
@@ -208,7 +191,7 @@ open_stream(struct exchange *ex, struct upstream *u)
 	int rc = trunk_take(ex, u, &events);
 
 	if (rc != 0)
-		put_upstream(u);
+		spare_give(&ex->w->spare_upstreams, u);
 	return rc;
 }
 
@@ -231,7 +214,7 @@ static void
 take_new(struct exchange *ex)
 {
 	struct worker *w = ex->w;
-	struct upstream *u = new_upstream(w);
+	struct upstream *u = spare_take(&w->spare_upstreams, sizeof(*u));
 	int rc = -ENOMEM;
 
 	if (u != NULL) {

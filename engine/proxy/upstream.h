@@ -8,7 +8,7 @@ struct upstream {
 	struct conn conn;
 	struct worker *w;
 	struct exchange *ex;	      /* NULL: idle */
-	struct upstream *prev, *next; /* idle list of its target, or free list */
+	struct upstream *prev, *next; /* idle list of its target */
 	struct list idle;	      /* the worker's, longest idle first */
 	uint32_t target;	      /* slot */
 	struct addr addr;

@@ -335,13 +335,6 @@ begin(struct worker *w)
 	return 0;
 }
 
-#define FREE_LIST(list, next)      \
-	while (list != NULL) {     \
-		void *p_ = list;   \
-		list = list->next; \
-		free(p_);          \
-	}
-
 static void
 empty_slots(struct worker *w)
 {
@@ -358,11 +351,11 @@ end(struct worker *w)
 {
 	if (w->net.ring != NULL)
 		ring_free(w->net.ring);
-	FREE_LIST(w->free_clients, free_next);
-	FREE_LIST(w->free_upstreams, next);
-	FREE_LIST(w->free_exchanges, next);
-	FREE_LIST(w->free_streams, next);
-	trunk_fini(w);
+	spares_fini(&w->spare_clients);
+	spares_fini(&w->spare_upstreams);
+	spares_fini(&w->spare_trunks);
+	spares_fini(&w->spare_exchanges);
+	spares_fini(&w->spare_streams);
 	health_fini(w);
 	free(w->orphans);
 	empty_slots(w);

@@ -7,6 +7,7 @@
 #include "../net/tls.h"
 #include "../route/route.h"
 #include "clock.h"
+#include "spare.h"
 #include "counters.h"
 #include "engine.h"
 
@@ -47,7 +48,7 @@ struct health {
 	uint32_t nbuckets, nsubjects;
 	uint32_t nnew; /* subjects that the table at hand hurried */
 	struct list ejections;
-	struct probe *free_probes;
+	struct spares spare_probes;
 	struct tls_held *trust; /* of probes: none */
 };
 
@@ -95,12 +96,7 @@ struct worker {
 	struct op wake_op;
 	uint64_t wake_value;
 
-	/* the memory of closed connections and ended exchanges, most recently used first */
-	struct client *free_clients;
-	struct upstream *free_upstreams;
-	struct exchange *free_exchanges;
-	struct stream *free_streams;
-	struct trunk *free_trunks;
+	struct spares spare_clients, spare_upstreams, spare_trunks, spare_exchanges, spare_streams;
 
 	uint64_t held; /* bytes of bodies that are gathered for functions: LAMBDA_HELD_MAX */
 	uint64_t random[2];

@@ -371,12 +371,7 @@ end(void)
 	ring_free(w.net.ring);
 	for (int i = 0; i < BUF_CLASSES; i++)
 		buf_pool_fini(&w.net.pools[i]);
-	while (w.free_streams != NULL) {
-		struct stream *s = w.free_streams;
-
-		w.free_streams = s->next;
-		free(s);
-	}
+	spares_fini(&w.spare_streams);
 	free(w.orphans);
 	for (unsigned i = 0; i < STREAMS; i++) {
 		text_fini(&sides[i].body);

@@ -140,6 +140,35 @@ Test(subject, who_joins_hurries_it_for_itself, .timeout = 60)
 	server_stop(&s);
 }
 
+/* But when the turn comes before the answer, the answer is everybody's. */
+Test(subject, a_turn_during_the_hurry_counts_for_all, .timeout = 60)
+{
+	struct server s;
+	struct bed b;
+	int before;
+
+	server_start(&s, WIRE_HTTP1, 200);
+	both_init(&b, &s, 500);
+	b.check.unhealthy = b.green_check.unhealthy = 1;
+	b.check.timeout_ms = b.green_check.timeout_ms = 1200;
+	b.both = false;
+	bed_start(&b);
+	EXPECT_STATE(&b, 0, "HEALTHY");
+	before = s.seen;
+	s.manner = SILENT;
+	b.both = true;
+	bed_publish(&b);
+	/* One question alone is not answered. */
+	EVENTUALLY(s.seen > before);
+	s.manner = SAY;
+	expect_told(&b, "blue/a INITIAL -> HEALTHY \n"
+			"blue/a HEALTHY -> UNHEALTHY HealthCheckTimeout\n"
+			"green/a INITIAL -> UNHEALTHY HealthCheckTimeout\n"
+			"blue/a UNHEALTHY -> HEALTHY \ngreen/a UNHEALTHY -> HEALTHY \n");
+	bed_stop(&b);
+	server_stop(&s);
+}
+
 Test(subject, goes_on_for_who_stays, .timeout = 60)
 {
 	struct server s;

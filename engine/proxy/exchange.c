@@ -656,6 +656,8 @@ exchange_client_timeout(struct exchange *ex)
 	} else if (c->conn.sending && !conn_progress(&c->conn)) {
 		worker_count(ex->w, COUNTER_CLIENT_TIMEOUT);
 		exchange_break(ex);
+	} else if (ex->wait == WAIT_GATHER && ex->deadline_ms != 0 && ex->w->net.now_ms >= ex->deadline_ms) {
+		exchange_fail(ex, 504);
 	} else if (ex->wait == WAIT_GATHER ||
 		   (!ex->to_target.done && ex->wait == WAIT_ANSWER && !ex->up->conn.sending && !c->grpc)) {
 		worker_count(ex->w, COUNTER_CLIENT_TIMEOUT);

@@ -135,6 +135,17 @@ send_continue(struct exchange *ex)
 	exchange_send(ex, &ex->to_client, &c->conn);
 }
 
+/* Until more of the body has to come. */
+static uint32_t
+gather_ms(const struct exchange *ex)
+{
+	uint64_t now = ex->w->net.now_ms;
+
+	if (ex->deadline_ms == 0)
+		return ex->idle_ms;
+	return (uint32_t)MIN(ex->idle_ms, ex->deadline_ms > now ? ex->deadline_ms - now : 0);
+}
+
 void
 invoke_gather(struct exchange *ex)
 {
@@ -143,7 +154,7 @@ invoke_gather(struct exchange *ex)
 	bool expects = ex->invoke->expects && r->bytes == 0;
 
 	ex->invoke->expects = false;
-	conn_deadline(&c->conn, ex->idle_ms);
+	conn_deadline(&c->conn, gather_ms(ex));
 	if (r->bytes > LAMBDA_BYTES_MAX)
 		exchange_fail(ex, 413);
 	else if (ex->w->held > LAMBDA_HELD_MAX)
@@ -200,7 +211,7 @@ collect(struct exchange *ex)
 	} else if (up->ended) {
 		invoke_end(ex, up->error);
 	} else {
-		conn_deadline(up, ex->idle_ms);
+		exchange_deadline(ex, ex->idle_ms);
 		conn_recv(up, relay_class(r, ex->w->net.pools, BUF_MID));
 	}
 }

@@ -3,6 +3,8 @@
 
 /* ------------------------------------------------------------------ an engine */
 
+static uint32_t timeout_ms; /* the rule's; a test sets it before start */
+
 static void
 publish(struct site *s)
 {
@@ -21,6 +23,7 @@ publish(struct site *s)
 	v->region = STR("mars-1");
 	v->scopes[0].arn = STR("arn:network");
 	v->listeners[0].protocol = PROTOCOL_HTTP;
+	v->listeners[0].fallback.action.resilience.timeout_ms = timeout_ms;
 	p->vpc_arn = xstrdup("arn:vpc");
 	build_place(b, p);
 	build_group(b, BLUE, g);
@@ -339,6 +342,32 @@ Test(invoke, deadlines, .timeout = 60)
 	close(client);
 	cr_expect(metric(&s, "target_timeouts_total") == 2);
 	cr_expect(metric(&s, "client_timeouts_total") == 1);
+	site_stop(&s);
+}
+
+/* It counts from the request's head until there is a response, whatever comes meanwhile. */
+Test(invoke, the_rules_timeout_is_for_all_of_it, .timeout = 60)
+{
+	struct site s;
+	int client, function;
+	uint64_t start_ms;
+
+	site_init(&s);
+	timeout_ms = 300;
+	start(&s);
+	client = connect_local(s.port);
+	start_ms = clock_ms();
+	send_text(client, "POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 2\r\n\r\nx");
+	expect_status(client, "504");
+	cr_expect(clock_ms() - start_ms < 3000);
+	close(client);
+	invoked(&s, GET, &client, &function);
+	send_text(function, "HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{");
+	expect_status(client, "504");
+	close(client);
+	close(function);
+	cr_expect(metric(&s, "target_timeouts_total") == 1);
+	cr_expect(metric(&s, "client_timeouts_total") == 0);
 	site_stop(&s);
 }
 

@@ -1,5 +1,6 @@
 /* site.c - builds a round's table and publishes it. */
 #include "site.h"
+#include "../unit/port.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -242,7 +243,7 @@ services_change(struct site *s, struct build *b)
 {
 	static const uint32_t shop[] = {PLACE_HTTP, PLACE_HTTPS, PLACE_SECOND}, pass[] = {PLACE_PASS};
 
-	s->ports[PLACE_SECOND] = s->round % 10 == 9 ? wire_free_port() : 0;
+	s->ports[PLACE_SECOND] = s->round % 10 == 9 ? free_port() : 0;
 	if (s->round == 0) {
 		build_place(b, place_make(s, PLACE_HTTP, PROTOCOL_HTTP));
 		build_place(b, place_make(s, PLACE_HTTPS, PROTOCOL_HTTPS));
@@ -293,7 +294,7 @@ site_start(struct site *s)
 	engine_config_default(&config);
 	config.workers = 2;
 	for (uint32_t i = 0; i < NPLACES; i++)
-		s->ports[i] = wire_free_port();
+		s->ports[i] = free_port();
 	take(s, s->service_slots, NSERVICES);
 	take(s, s->rule_slots, NSERVICES);
 	take(s, s->forward_slots, NGROUPS);

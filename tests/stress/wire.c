@@ -85,16 +85,6 @@ wire_listen(uint16_t *port)
 	return fd;
 }
 
-/* A port that was free a moment ago. */
-uint16_t
-wire_free_port(void)
-{
-	uint16_t port;
-
-	close(wire_listen(&port));
-	return port;
-}
-
 /* Freeing the ring that the engine probes with can interrupt a call of this thread. */
 static bool
 await(const struct wire *w, short events)

@@ -27,7 +27,6 @@ struct wire {
 };
 
 int wire_listen(uint16_t *port);
-uint16_t wire_free_port(void);
 /* A socket with a port of its own where nobody listens. */
 int wire_occupy(uint16_t *port);
 /* ctx NULL: in the clear. name: the SNI. session: one to be resumed, or NULL. False: it did not come to be.

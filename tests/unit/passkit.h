@@ -4,6 +4,7 @@
 
 #include "clock.h"
 #include "hellos.h"
+#include "port.h"
 #include "tablekit.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -48,16 +49,6 @@ listen_local(uint16_t *port, int backlog)
 	cr_assert(getsockname(fd, &a.sa, &len) == 0);
 	*port = addr_port(&a);
 	return fd;
-}
-
-/* A port that was free a moment ago. */
-static inline uint16_t
-free_port(void)
-{
-	uint16_t port;
-
-	close(listen_local(&port, 1));
-	return port;
 }
 
 static inline int

@@ -7,7 +7,7 @@ build="gcc make pkg-config libc6-dev libfuse3-dev liburing-dev libinih-dev libmn
     libnghttp2-dev libc-ares-dev"
 demo="fuse3 curl git mount iproute2"
 check="libcriterion-dev python3 clang libclang-rt-14-dev clang-format universal-ctags mandoc attr rsync vim zsh patch perl
-    bind9-dnsutils busybox ed util-linux openssl nghttp2-client nghttp2-server"
+    bind9-dnsutils busybox ed util-linux openssl nghttp2-client nghttp2-server wrk"
 bench="python3 openssl nginx-light haproxy dnsmasq-base util-linux"
 
 case "${1:-build}" in
@@ -45,6 +45,11 @@ node_install() {
 	(cd "$node" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null)
 	cp "$node/package-lock.json" "$node/node_modules/.installed"
 }
+
+# fusermount3 looks there, and a system that no init has ever started, as in a chroot, has none.
+if [ "${1:-build}" != build ] && [ "$(id -u)" -eq 0 ] && [ ! -e /etc/mtab ]; then
+	ln -s /proc/self/mounts /etc/mtab
+fi
 
 missing=
 for package in $wanted; do

@@ -122,7 +122,9 @@ append_buf(struct stream *s, size_t n)
 static void
 append(struct buf *b, const char *p, size_t n)
 {
-	memcpy(buf_data(b) + b->len, p, n);
+	/* An empty block has no place. */
+	if (n > 0)
+		memcpy(buf_data(b) + b->len, p, n);
 	b->len += (uint32_t)n;
 }
 

@@ -8,6 +8,15 @@
 
 #include "base.h"
 
+/* gcc has a macro for it, clang (the fuzzers') a question. */
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define SPARE_NONE
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define SPARE_NONE
+#endif
+
 struct spare {
 	struct spare *next;
 };
@@ -32,7 +41,7 @@ spare_take(struct spares *s, size_t size)
 static inline void
 spare_give(struct spares *s, void *memory)
 {
-#ifdef __SANITIZE_ADDRESS__
+#ifdef SPARE_NONE
 	free(memory);
 #else
 	struct spare *p = memory;

@@ -633,14 +633,20 @@ exchange_start(struct client *c, size_t head_len)
 
 /* ------------------------------------------------------------------ deadlines */
 
-void
-exchange_deadline(struct exchange *ex, uint32_t ms)
+uint32_t
+exchange_until(const struct exchange *ex, uint64_t end_ms, uint32_t ms)
 {
 	uint64_t now = ex->w->net.now_ms;
 
-	if (unlikely(ex->try_end_ms != 0))
-		ms = (uint32_t)MIN(ms, ex->try_end_ms > now ? ex->try_end_ms - now : 0);
-	conn_deadline(&ex->up->conn, ms);
+	if (likely(end_ms == 0))
+		return ms;
+	return (uint32_t)MIN(ms, end_ms > now ? end_ms - now : 0);
+}
+
+void
+exchange_deadline(struct exchange *ex, uint32_t ms)
+{
+	conn_deadline(&ex->up->conn, exchange_until(ex, ex->try_end_ms, ms));
 }
 
 void

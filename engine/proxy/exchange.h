@@ -96,6 +96,8 @@ const struct target *exchange_find_another(const struct exchange *ex, const stru
 /* False: it has no address, or no other. */
 bool exchange_move(struct exchange *ex, const struct group *g, const struct target *t);
 bool exchange_pick_another(struct exchange *ex); /* both */
+/* ms, or what is left until the end, which 0 is not. */
+uint32_t exchange_until(const struct exchange *ex, uint64_t end_ms, uint32_t ms);
 /* For the target, which has no longer than this try has. */
 void exchange_deadline(struct exchange *ex, uint32_t ms);
 

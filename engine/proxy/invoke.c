@@ -135,17 +135,6 @@ send_continue(struct exchange *ex)
 	exchange_send(ex, &ex->to_client, &c->conn);
 }
 
-/* Until more of the body has to come. */
-static uint32_t
-gather_ms(const struct exchange *ex)
-{
-	uint64_t now = ex->w->net.now_ms;
-
-	if (ex->deadline_ms == 0)
-		return ex->idle_ms;
-	return (uint32_t)MIN(ex->idle_ms, ex->deadline_ms > now ? ex->deadline_ms - now : 0);
-}
-
 void
 invoke_gather(struct exchange *ex)
 {
@@ -154,7 +143,7 @@ invoke_gather(struct exchange *ex)
 	bool expects = ex->invoke->expects && r->bytes == 0;
 
 	ex->invoke->expects = false;
-	conn_deadline(&c->conn, gather_ms(ex));
+	conn_deadline(&c->conn, exchange_until(ex, ex->deadline_ms, ex->idle_ms));
 	if (r->bytes > LAMBDA_BYTES_MAX)
 		exchange_fail(ex, 413);
 	else if (ex->w->held > LAMBDA_HELD_MAX)

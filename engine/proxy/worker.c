@@ -309,7 +309,6 @@ begin(struct worker *w)
 		CPU_SET(w->cpu, &set);
 		sched_setaffinity(0, sizeof(set), &set); /* a wish */
 	}
-	list_init(&net->ready);
 	if (getrandom(w->random, sizeof(w->random), 0) != sizeof(w->random))
 		return -errno;
 	rc = ring_new(&net->ring, RING_ENTRIES, engine_ring_features(w->engine));
@@ -402,11 +401,9 @@ run(void *arg)
 	return NULL;
 }
 
-int
-worker_start(struct worker *w)
+void
+worker_init(struct worker *w)
 {
-	int rc;
-
 	list_init(&w->tables);
 	list_init(&w->listeners);
 	list_init(&w->clients);
@@ -418,6 +415,15 @@ worker_start(struct worker *w)
 	list_init(&w->muxes);
 	list_init(&w->told);
 	list_init(&w->health.ejections);
+	list_init(&w->net.ready);
+}
+
+int
+worker_start(struct worker *w)
+{
+	int rc;
+
+	worker_init(w);
 	w->wake_fd = eventfd(0, EFD_CLOEXEC);
 	if (w->wake_fd < 0)
 		return -errno;

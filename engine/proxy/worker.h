@@ -7,9 +7,9 @@
 #include "../net/tls.h"
 #include "../route/route.h"
 #include "clock.h"
-#include "spare.h"
 #include "counters.h"
 #include "engine.h"
+#include "spare.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -105,6 +105,7 @@ struct worker {
 	char head[HEAD_BYTES_MAX + 4096];
 } __attribute__((aligned(64))); /* no cache line belongs to two workers */
 
+void worker_init(struct worker *w); /* of zeros: its lists are empty; worker_start does it */
 int worker_start(struct worker *w); /* the thread then sets `failed` and acknowledges */
 void worker_wake(struct worker *w); /* any thread */
 /* When no worker's thread runs any more: one that has ended is still told things by the others. */

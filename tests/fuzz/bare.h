@@ -24,18 +24,7 @@ bare_init(struct worker *w)
 	engine_config_default(&config);
 	w->config = &config;
 	w->random[0] = 1;
-	list_init(&w->tables);
-	list_init(&w->listeners);
-	list_init(&w->clients);
-	list_init(&w->passes);
-	list_init(&w->shaking);
-	list_init(&w->idle);
-	list_init(&w->idle_trunks);
-	list_init(&w->drains);
-	list_init(&w->muxes);
-	list_init(&w->told);
-	list_init(&w->health.ejections);
-	list_init(&w->net.ready);
+	worker_init(w);
 	assert(ring_probe(&f, &why) == 0 && ring_new(&w->net.ring, 64, &f) == 0);
 	for (int i = 0; i < BUF_CLASSES; i++)
 		assert(buf_pool_init(&w->net.pools[i], w->net.ring, (enum buf_class)i, &sizes[i]) == 0);

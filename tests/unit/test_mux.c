@@ -336,9 +336,7 @@ begin(void)
 	cr_assert(ring_probe(&f, &why) == 0 && ring_new(&w.net.ring, 64, &f) == 0);
 	for (int i = 0; i < BUF_CLASSES; i++)
 		cr_assert(buf_pool_init(&w.net.pools[i], w.net.ring, (enum buf_class)i, &sizes[i]) == 0);
-	list_init(&w.net.ready);
-	list_init(&w.muxes);
-	list_init(&w.told);
+	worker_init(&w);
 	w.net.now_ms = 1000;
 	wheel_init(&w.net.wheel, w.net.now_ms);
 	w.orphans = mux_new_orphans(&w);

@@ -19,6 +19,9 @@ void health_adopt(struct worker *w, const struct table *before);
 void health_hear(struct worker *w);
 void health_stop(struct worker *w); /* no checks any more */
 void health_fini(struct worker *w);
+/* Where other workers' notices come, which outlives this one's thread. */
+void notice_init(struct worker *w);
+void notice_fini(struct worker *w);
 
 /* ---- passive checks */
 
@@ -82,9 +85,6 @@ struct notice {
 	uint8_t kind, state, reason;
 };
 
-/* Where other workers' notices come, which outlives this one's thread. */
-void notice_init(struct worker *w);
-void notice_fini(struct worker *w);
 /* To all other workers. */
 void notice_spread(struct worker *w, const struct notice *n);
 void notice_send(struct worker *from, struct worker *to, const struct notice *n);

@@ -3,10 +3,8 @@
 #define BARE_H
 
 #include "../../engine/proxy/mux.h"
-#include <arpa/inet.h>
-#include <errno.h>
+#include "../unit/port.h"
 #include <netinet/tcp.h>
-#include <sys/socket.h>
 
 /* Everything but a table and slots. */
 static inline void
@@ -67,7 +65,7 @@ bare_listen(struct addr *a)
 	socklen_t len = sizeof(*a);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	*a = (struct addr){.in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
+	*a = local_addr(0);
 	assert(fd >= 0 && bind(fd, &a->sa, sizeof(a->in)) == 0 && listen(fd, 128) == 0);
 	assert(getsockname(fd, &a->sa, &len) == 0);
 	return fd;

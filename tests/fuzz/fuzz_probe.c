@@ -58,9 +58,6 @@ accepted(struct subject *s, uint8_t flags)
 		if (fd >= 0)
 			bare_drain(fd, &first);
 	}
-	/* What is asked by TCP may be over before it is here. */
-	if (fd < 0)
-		fd = accept4(target, NULL, NULL, SOCK_CLOEXEC);
 	assert(fd >= 0);
 	bare_hurry(fd);
 	if (first == 'P' && (flags & FLAG_SETTINGS) != 0)

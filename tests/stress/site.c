@@ -2,7 +2,6 @@
 #include "site.h"
 #include "../unit/port.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -42,15 +41,6 @@ site_has_client_ca(const struct site *s)
 }
 
 /* ------------------------------------------------------------------ parts */
-
-static struct addr
-local_addr(uint16_t port)
-{
-	struct addr a = {.in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
-
-	addr_set_port(&a, port);
-	return a;
-}
 
 static struct place *
 place_make(const struct site *s, uint32_t index, enum protocol protocol)

@@ -4,7 +4,6 @@
 
 #include "clock.h"
 #include "hellos.h"
-#include "port.h"
 #include "tablekit.h"
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* port.h - a port of loopback for something that opens it later. */
+/* port.h - addresses of loopback, and a port there for something that opens it later. */
 #ifndef PORT_H
 #define PORT_H
 
@@ -11,12 +11,21 @@
 #define PORT_COUNT 22000u /* below those that the kernel gives to connections */
 #define PORT_EACH 16u	  /* of a process: tests run beside each other */
 
+static inline struct addr
+local_addr(uint16_t port)
+{
+	struct addr a = {.in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
+
+	addr_set_port(&a, port);
+	return a;
+}
+
 /* Nobody has it. */
 static inline uint16_t
 free_port(void)
 {
 	static unsigned n;
-	struct addr a = {.in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
+	struct addr a = local_addr(0);
 	bool taken = true;
 
 	while (taken) {

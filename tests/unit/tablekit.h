@@ -3,19 +3,10 @@
 #define TABLEKIT_H
 
 #include "engine.h"
-#include <arpa/inet.h>
+#include "port.h"
 #include <criterion/criterion.h>
 
 #define SCOPE 7u
-
-static inline struct addr
-local_addr(uint16_t port)
-{
-	struct addr a = {.in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
-
-	addr_set_port(&a, port);
-	return a;
-}
 
 /* Of the table's only listener. */
 static inline struct place *
@@ -33,8 +24,8 @@ table_kit_place(uint16_t port, enum protocol protocol)
 	return p;
 }
 
-/* Its only rule forwards; hosts and forwards end with an empty name, and are copied. The caller sets what
- * else there is before it builds. */
+/* Its only rule forwards. hosts end with NULL, forwards with an empty name; both are copied. What else there
+ * is the caller sets before it builds. */
 static inline struct service *
 table_kit_service(uint16_t port, enum protocol protocol, uint32_t slot, uint32_t rule_slot,
     const char *const *hosts, const struct forward *to)

@@ -219,7 +219,7 @@ Test(carry, carries_large_and_small_in_turns, .timeout = 120)
 	site_start(&s);
 	pair_open(&s, &ends[0], &ends[1]);
 	for (size_t i = 0; i < 4 * COUNT(sizes); i++) {
-		/* Ever more often from the target than to it, so that the ways do not keep step. */
+		/* Two of three come from the target, so that sizes meet both ways. */
 		unsigned from = i % 3 == 0 ? 0 : 1;
 		uint32_t n = sizes[i % COUNT(sizes)];
 		pthread_t thread;
